@@ -1,0 +1,131 @@
+"""Every way in which fedcore says no, as one tree.
+
+A message is one sentence for the person who can act on it: which file or place, which field,
+which value, and what to do. It never holds a patient's data: studies are named by fingerprint.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class FedcoreError(Exception):
+    """The root: whatever fedcore raises on purpose, it raises as one of these.
+
+    `exit_code` is what a command line ends with: 2 for something the user wrote or gave,
+    1 for something that happened on the way.
+    """
+
+    exit_code = 1
+
+
+class InputError(FedcoreError):
+    """Something that a person wrote or named is not usable."""
+
+    exit_code = 2
+
+
+class TaskFileError(InputError):
+    """The task file is missing, unreadable or breaks the agreed schema."""
+
+
+class PartyFileError(InputError):
+    """The party file is missing, unreadable or breaks the agreed schema."""
+
+
+class DataError(InputError):
+    """A party's data folder cannot be used as it is."""
+
+
+class ContractBroken(DataError):
+    """A party's data fails the data contract (too few patients, a class missing, ...)."""
+
+
+class Quarantined(DataError):
+    """One file cannot be used; `reason` is a short, fixed word that can be counted."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        """Remember the countable `reason` and a `detail` that stays at the hospital."""
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+
+
+class ModelError(InputError):
+    """A model name, input size or weights file does not fit."""
+
+
+class ExchangeError(FedcoreError):
+    """The root of what an object store can answer instead of doing as asked."""
+
+
+class NotThere(ExchangeError):
+    """The store was reached and has no such object."""
+
+
+class NotAllowed(ExchangeError):
+    """The store was reached and refuses these credentials, or the folder is not writable."""
+
+    exit_code = 2
+
+
+class Unreachable(ExchangeError):
+    """The store did not answer; trying again later is sensible."""
+
+
+class Conflict(ExchangeError):
+    """The key is written already, with other bytes; write-once objects never change."""
+
+
+class Refused(FedcoreError):
+    """An object failed an admission check; `reason` is a short, fixed word that can be counted."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        """Remember the countable `reason` and a `detail` for the log."""
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+
+
+class QuorumNotMet(FedcoreError):
+    """Too few replies were admitted; the round is void."""
+
+
+class RunMismatch(InputError):
+    """The two sides do not mean the same training (task file, code or data differ)."""
+
+
+class LedgerBroken(FedcoreError):
+    """A ledger entry was changed, dropped or swapped; `index` is the first that fails."""
+
+    def __init__(self, message: str, index: int) -> None:
+        """Remember the `index` (from 0) of the first entry that does not verify."""
+        super().__init__(message)
+        self.index = index
+
+
+class Interrupted(FedcoreError):
+    """The user stopped the run; the message says how to go on."""
+
+    exit_code = 130
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Say which known names there are, the nearest first: a remedy for a mistyped name."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+    return f"{hint}known: {shown}"
+
+
+def problem(where: object, field: str, value: object, remedy: str) -> str:
+    """One sentence in the house's form: `FILE: FIELD is VALUE: REMEDY`."""
+    return f"{where}: {field} is {_brief(value)}: {remedy}"
+
+
+def _brief(value: object) -> str:
+    """A value as the user wrote it, cut to a readable length."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,155 @@
+"""What a model is worth, as numbers that may leave a hospital and can be pooled exactly.
+
+A party scores the model at home and gives away a `Scores`: counts, a confusion matrix, and one
+histogram of predicted probabilities per class. Scores of several parties add up; accuracy, loss,
+ROC, AUROC and calibration follow from the sum. Numpy only: the coordinator uses it, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+BINS = 400
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Sums over a set of images of C classes.
+
+    `confusion` is (C, C): row = truth, column = prediction. `histograms` is (C, 2, BINS): for
+    class c, how many images that are not c ([c, 0]) and that are c ([c, 1]) were given which
+    probability of c, in BINS equal bins over [0, 1].
+    """
+
+    patients: int
+    images: int
+    loss_sum: float
+    confusion: Ints
+    histograms: Ints
+
+    @classmethod
+    def of(
+        cls,
+        probabilities: npt.NDArray[np.floating[Any]],
+        truth: Ints,
+        loss_sum: float,
+        patients: int,
+    ) -> Self:
+        """Count `probabilities` (N, C) against `truth` (N,) of class numbers."""
+        images, classes = probabilities.shape
+        confusion = np.zeros((classes, classes), dtype=np.int64)
+        np.add.at(confusion, (truth, probabilities.argmax(axis=1)), 1)
+        bins = np.clip((probabilities * BINS).astype(np.int64), 0, BINS - 1)
+        histograms = np.zeros((classes, 2, BINS), dtype=np.int64)
+        for number in range(classes):
+            np.add.at(histograms[number], ((truth == number).astype(np.int64), bins[:, number]), 1)
+        return cls(patients, images, float(loss_sum), confusion, histograms)
+
+    @property
+    def loss(self) -> float:
+        """Mean loss per image; NaN without images."""
+        return self.loss_sum / self.images if self.images else float("nan")
+
+    @property
+    def accuracy(self) -> float:
+        """Share of images whose most probable class is the true one; NaN without images."""
+        return float(np.trace(self.confusion)) / self.images if self.images else float("nan")
+
+    @property
+    def auroc(self) -> float:
+        """Area under the ROC curve; with C > 2 the plain mean over classes, one against the rest.
+
+        Images in the same bin count as ties (half), so the value differs from the unbinned one by
+        at most half the share of mixed pairs within one bin of width 1/BINS. NaN when no class has
+        both members and non-members.
+        """
+        columns = [1] if len(self.confusion) == 2 else range(len(self.confusion))
+        areas = [area_under_roc(self.histograms[c, 0], self.histograms[c, 1]) for c in columns]
+        known = [area for area in areas if not np.isnan(area)]
+        return float(np.mean(known)) if known else float("nan")
+
+    def value(self, metric: str) -> float:
+        """The metric by name: `accuracy`, `auroc` or `loss`."""
+        return float(getattr(self, metric))
+
+    def summary(self) -> dict[str, float]:
+        """The three headline numbers."""
+        return {"loss": self.loss, "accuracy": self.accuracy, "auroc": self.auroc}
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain lists and numbers; histograms as sparse [class, truth, bin, count] rows."""
+        places = np.argwhere(self.histograms)
+        sparse = [[*map(int, place), int(self.histograms[tuple(place)])] for place in places]
+        return {
+            "patients": self.patients,
+            "images": self.images,
+            "loss_sum": self.loss_sum,
+            "confusion": self.confusion.tolist(),
+            "histograms": sparse,
+        }
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Self:
+        """The inverse of `to_json`; raises `ValueError` or `KeyError` on anything else."""
+        confusion = np.array(content["confusion"], dtype=np.int64)
+        if confusion.ndim != 2 or confusion.shape[0] != confusion.shape[1]:
+            raise ValueError("confusion is not square")
+        histograms = np.zeros((len(confusion), 2, BINS), dtype=np.int64)
+        for number, truth, place, count in content["histograms"]:
+            if min(number, truth, place, count) < 0:
+                raise ValueError("a histogram row is negative")
+            histograms[number, truth, place] = count
+        loss_sum = float(content["loss_sum"])
+        return cls(
+            int(content["patients"]), int(content["images"]), loss_sum, confusion, histograms
+        )
+
+
+def pool(parts: Iterable[Scores]) -> Scores | None:
+    """The scores of all images together; `None` when nobody reported."""
+    known = list(parts)
+    if not known:
+        return None
+    return Scores(
+        patients=sum(part.patients for part in known),
+        images=sum(part.images for part in known),
+        loss_sum=float(sum(part.loss_sum for part in known)),
+        confusion=np.sum([part.confusion for part in known], axis=0),
+        histograms=np.sum([part.histograms for part in known], axis=0),
+    )
+
+
+def roc_curve(negatives: Ints, positives: Ints) -> tuple[Floats, Floats]:
+    """False and true positive rates from the strictest threshold to the laxest, (0,0) to (1,1)."""
+    false = np.concatenate([[0], np.cumsum(negatives[::-1])]).astype(np.float64)
+    true = np.concatenate([[0], np.cumsum(positives[::-1])]).astype(np.float64)
+    return false / max(false[-1], 1.0), true / max(true[-1], 1.0)
+
+
+def area_under_roc(negatives: Ints, positives: Ints) -> float:
+    """Area under the ROC curve of two histograms over the same bins; NaN if one is empty."""
+    if not negatives.sum() or not positives.sum():
+        return float("nan")
+    false, true = roc_curve(negatives, positives)
+    return float(np.trapezoid(true, false))
+
+
+def calibration(
+    negatives: Ints, positives: Ints, groups: int = 10
+) -> list[tuple[float, float, int]]:
+    """For each of `groups` equal ranges: mean predicted probability, share that was true, count."""
+    centres = (np.arange(BINS) + 0.5) / BINS
+    rows = []
+    for part in np.array_split(np.arange(BINS), groups):
+        count = int(negatives[part].sum() + positives[part].sum())
+        if count:
+            mean = float(((negatives + positives)[part] * centres[part]).sum() / count)
+            rows.append((mean, float(positives[part].sum() / count), count))
+    return rows

@@ -1,0 +1,114 @@
+"""Parameters as an algebra: named numpy arrays that can be added, scaled and measured.
+
+Nothing here knows torch. A model's state is a mapping from parameter name to array; an update is
+such a mapping too. Floating arrays take part in the algebra; integer arrays (BatchNorm's counters)
+stay integers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from fedcore.errors import Refused
+
+Array = npt.NDArray[np.generic]
+Params = dict[str, Array]
+Schema = dict[str, tuple[str, tuple[int, ...]]]
+
+
+def schema(params: Mapping[str, Array]) -> Schema:
+    """The shape of the mapping itself: name -> (dtype, shape), names sorted."""
+    return {name: (str(params[name].dtype), tuple(params[name].shape)) for name in sorted(params)}
+
+
+def require_schema(params: Mapping[str, Array], expected: Schema) -> None:
+    """Raise `Refused` unless names, dtypes and shapes are exactly the expected ones."""
+    found = schema(params)
+    if found.keys() != expected.keys():
+        odd = sorted(found.keys() ^ expected.keys())[0]
+        raise Refused("schema", f"parameter {odd!r} is on one side only")
+    for name, (dtype, shape) in found.items():
+        wanted_dtype, wanted_shape = expected[name]
+        if dtype != wanted_dtype:
+            raise Refused("dtype", f"{name}: {dtype} instead of {wanted_dtype}")
+        if shape != tuple(wanted_shape):
+            raise Refused("shape", f"{name}: {shape} instead of {tuple(wanted_shape)}")
+
+
+def require_finite(params: Mapping[str, Array]) -> None:
+    """Raise `Refused` if any floating value is NaN or infinite."""
+    for name, array in params.items():
+        if is_float(array) and not np.isfinite(array).all():
+            raise Refused("not_finite", f"{name} holds NaN or infinity")
+
+
+def is_float(array: Array) -> bool:
+    """Whether an array takes part in the algebra (floating) or is carried along (integer)."""
+    return bool(np.issubdtype(array.dtype, np.floating))
+
+
+def subtract(left: Mapping[str, Array], right: Mapping[str, Array]) -> Params:
+    """`left - right`, name by name; the same names on both sides."""
+    return _pairwise(np.subtract, left, right)
+
+
+def add(left: Mapping[str, Array], right: Mapping[str, Array]) -> Params:
+    """`left + right`, name by name; the same names on both sides."""
+    return _pairwise(np.add, left, right)
+
+
+def scale(params: Mapping[str, Array], factor: float) -> Params:
+    """Floating arrays times `factor`, dtype kept; integer arrays as they are."""
+    return {
+        name: np.multiply(array, factor, dtype=array.dtype) if is_float(array) else array.copy()
+        for name, array in params.items()
+    }
+
+
+def norm(params: Mapping[str, Array]) -> float:
+    """The L2 norm over all floating values, summed in float64."""
+    total = 0.0
+    for name in sorted(params):
+        if is_float(params[name]):
+            flat = params[name].astype(np.float64).ravel()
+            total += float(np.dot(flat, flat))
+    return math.sqrt(total)
+
+
+def clip(params: Mapping[str, Array], max_norm: float | None) -> Params:
+    """Scale down to L2 norm `max_norm` when larger; `None` clips nothing."""
+    size = norm(params) if max_norm is not None else 0.0
+    if max_norm is None or size <= max_norm:
+        return dict(params)
+    return scale(params, max_norm / size)
+
+
+def digest(params: Mapping[str, Array]) -> str:
+    """SHA-256 over names, dtypes, shapes and bytes in sorted order: equal iff bit-identical."""
+    total = hashlib.sha256()
+    for name in sorted(params):
+        array = np.ascontiguousarray(params[name])
+        total.update(f"{name}|{array.dtype.str}|{array.shape}|".encode())
+        total.update(array.tobytes())
+    return total.hexdigest()
+
+
+def select(params: Mapping[str, Array], names: Iterable[str]) -> Params:
+    """The named part of a mapping; raises `KeyError` for a name that is not there."""
+    return {name: params[name] for name in names}
+
+
+def _pairwise(
+    operation: Callable[[Array, Array], Array],
+    left: Mapping[str, Array],
+    right: Mapping[str, Array],
+) -> Params:
+    if left.keys() != right.keys():
+        odd = sorted(left.keys() ^ right.keys())[0]
+        raise Refused("schema", f"parameter {odd!r} is on one side only")
+    return {name: operation(left[name], right[name]) for name in left}
