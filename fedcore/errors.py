@@ -56,6 +56,10 @@ class ModelError(InputError):
     """A model name, input size or weights file does not fit."""
 
 
+class TrainingFailed(FedcoreError):
+    """Local training broke down: its loss is no number any more, or memory ran out."""
+
+
 class ExchangeError(FedcoreError):
     """The root of what an object store can answer instead of doing as asked."""
 

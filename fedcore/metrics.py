@@ -7,6 +7,7 @@ ROC, AUROC and calibration follow from the sum. Numpy only: the coordinator uses
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
@@ -96,31 +97,49 @@ class Scores:
         }
 
     @classmethod
-    def from_json(cls, content: dict[str, Any]) -> Self:
-        """The inverse of `to_json`; raises `ValueError` or `KeyError` on anything else."""
-        confusion = np.array(content["confusion"], dtype=np.int64)
-        if confusion.ndim != 2 or confusion.shape[0] != confusion.shape[1]:
-            raise ValueError("confusion is not square")
-        histograms = np.zeros((len(confusion), 2, BINS), dtype=np.int64)
-        for number, truth, place, count in content["histograms"]:
-            if min(number, truth, place, count) < 0:
-                raise ValueError("a histogram row is negative")
-            histograms[number, truth, place] = count
-        loss_sum = float(content["loss_sum"])
-        return cls(
-            int(content["patients"]), int(content["images"]), loss_sum, confusion, histograms
+    def from_json(cls, content: Any) -> Self:
+        """The inverse of `to_json`; raises `ValueError` for whatever `to_json` cannot have said."""
+        if not isinstance(content, dict) or content.keys() != {*cls.__dataclass_fields__}:
+            raise ValueError(f"scores have the fields {', '.join(cls.__dataclass_fields__)}")
+        confusion = _square(content["confusion"])
+        loss_sum = content["loss_sum"]
+        if type(loss_sum) not in (int, float) or not math.isfinite(loss_sum):
+            raise ValueError("loss_sum is no finite number")
+        scores = cls(
+            _count(content["patients"]),
+            _count(content["images"]),
+            float(loss_sum),
+            confusion,
+            _dense(content["histograms"], len(confusion)),
         )
+        scores._require_one_total()
+        return scores
+
+    def _require_one_total(self) -> None:
+        """Each image stands once in the confusion matrix and once per class in a histogram."""
+        truth = self.confusion.sum(axis=1)
+        found = self.histograms.sum(axis=2)
+        if truth.sum() != self.images:
+            raise ValueError("the confusion matrix does not add up to the images")
+        if (found[:, 1] != truth).any() or (found.sum(axis=1) != self.images).any():
+            raise ValueError("the histograms do not add up to the confusion matrix")
 
 
 def pool(parts: Iterable[Scores]) -> Scores | None:
-    """The scores of all images together; `None` when nobody reported."""
+    """The scores of all images together; `None` when nobody reported.
+
+    Raises `ValueError` when the parts do not count the same number of classes.
+    """
     known = list(parts)
     if not known:
         return None
+    if len({len(part.confusion) for part in known}) > 1:
+        raise ValueError("scores over different numbers of classes cannot be pooled")
     return Scores(
         patients=sum(part.patients for part in known),
         images=sum(part.images for part in known),
-        loss_sum=float(sum(part.loss_sum for part in known)),
+        # fsum is exact, so the order of arrival does not show.
+        loss_sum=math.fsum(part.loss_sum for part in known),
         confusion=np.sum([part.confusion for part in known], axis=0),
         histograms=np.sum([part.histograms for part in known], axis=0),
     )
@@ -153,3 +172,33 @@ def calibration(
             mean = float(((negatives + positives)[part] * centres[part]).sum() / count)
             rows.append((mean, float(positives[part].sum() / count), count))
     return rows
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 2**53:
+        raise ValueError("a count is no whole number of 0 or more")
+    return value
+
+
+def _square(rows: Any) -> Ints:
+    """A list of C lists of C counts as an array; C is at least 1."""
+    if not isinstance(rows, list) or not rows:
+        raise ValueError("confusion is no list of rows")
+    if any(not isinstance(row, list) or len(row) != len(rows) for row in rows):
+        raise ValueError("confusion is not square")
+    return np.array([[_count(value) for value in row] for row in rows], dtype=np.int64)
+
+
+def _dense(rows: Any, classes: int) -> Ints:
+    """Sparse [class, truth, bin, count] rows as the (C, 2, BINS) array that they stand for."""
+    histograms = np.zeros((classes, 2, BINS), dtype=np.int64)
+    if not isinstance(rows, list) or any(
+        not isinstance(row, list) or len(row) != 4 for row in rows
+    ):
+        raise ValueError("histograms are no list of rows of four")
+    for row in rows:
+        *place, count = (_count(value) for value in row)
+        if any(at >= size for at, size in zip(place, histograms.shape, strict=True)):
+            raise ValueError("a histogram row lies outside")
+        histograms[tuple(place)] += count
+    return histograms

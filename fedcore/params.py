@@ -8,6 +8,7 @@ stay integers.
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 
@@ -53,19 +54,19 @@ def is_float(array: Array) -> bool:
 
 
 def subtract(left: Mapping[str, Array], right: Mapping[str, Array]) -> Params:
-    """`left - right`, name by name; the same names on both sides."""
+    """`left - right`, name by name; `Refused` unless names and shapes are the same."""
     return _pairwise(np.subtract, left, right)
 
 
 def add(left: Mapping[str, Array], right: Mapping[str, Array]) -> Params:
-    """`left + right`, name by name; the same names on both sides."""
+    """`left + right`, name by name; `Refused` unless names and shapes are the same."""
     return _pairwise(np.add, left, right)
 
 
 def scale(params: Mapping[str, Array], factor: float) -> Params:
     """Floating arrays times `factor`, dtype kept; integer arrays as they are."""
     return {
-        name: np.multiply(array, factor, dtype=array.dtype) if is_float(array) else array.copy()
+        name: _scaled(array, factor) if is_float(array) else array.copy()
         for name, array in params.items()
     }
 
@@ -81,19 +82,25 @@ def norm(params: Mapping[str, Array]) -> float:
 
 
 def clip(params: Mapping[str, Array], max_norm: float | None) -> Params:
-    """Scale down to L2 norm `max_norm` when larger; `None` clips nothing."""
+    """Scale down to L2 norm `max_norm` when larger; `None` clips nothing.
+
+    The result's norm is never above `max_norm`, so clipping again changes no bit: what rounding
+    may add is taken off in advance (for float32 a share of 2.4e-7).
+    """
     size = norm(params) if max_norm is not None else 0.0
     if max_norm is None or size <= max_norm:
         return dict(params)
-    return scale(params, max_norm / size)
+    return scale(params, max_norm / size * (1.0 - 2.0 * _coarsest(params)))
 
 
 def digest(params: Mapping[str, Array]) -> str:
     """SHA-256 over names, dtypes, shapes and bytes in sorted order: equal iff bit-identical."""
     total = hashlib.sha256()
     for name in sorted(params):
-        array = np.ascontiguousarray(params[name])
-        total.update(f"{name}|{array.dtype.str}|{array.shape}|".encode())
+        array = params[name]
+        # As JSON, no name can be mistaken for the description that follows it.
+        head = json.dumps([name, array.dtype.str, array.shape])
+        total.update(f"{head}\n".encode())
         total.update(array.tobytes())
     return total.hexdigest()
 
@@ -111,4 +118,19 @@ def _pairwise(
     if left.keys() != right.keys():
         odd = sorted(left.keys() ^ right.keys())[0]
         raise Refused("schema", f"parameter {odd!r} is on one side only")
-    return {name: operation(left[name], right[name]) for name in left}
+    for name in left:
+        if left[name].shape != right[name].shape:
+            raise Refused("shape", f"{name}: {left[name].shape} against {right[name].shape}")
+    return {name: np.asarray(operation(left[name], right[name])) for name in left}
+
+
+def _scaled(array: Array, factor: float) -> Array:
+    # A small factor has too few digits as float16, so narrow arrays are multiplied as float32.
+    kind = np.promote_types(array.dtype, np.float32)
+    return np.asarray(np.multiply(array, factor, dtype=kind), dtype=array.dtype)
+
+
+def _coarsest(params: Mapping[str, Array]) -> float:
+    """The largest relative step between two neighbouring values of any floating array."""
+    steps = [float(np.finfo(str(one.dtype)).eps) for one in params.values() if is_float(one)]
+    return max([*steps, 2.0**-40])

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from fedcore.config.base import Section, validate
-from fedcore.config.task import read_text
+from fedcore.config.address import Address, parse_address
+from fedcore.config.base import Section, misfit, validate
+from fedcore.config.reading import parse_json, read_text
 from fedcore.errors import PartyFileError
 
+__all__ = ["Address", "PartyFile", "PartyRef", "Role", "load_party_file", "parse_address"]
+
 Role = Literal["guest", "host"]
-DEFAULT_BUCKET = "fedcore"
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where the exchange is: a local folder, or an S3 endpoint with a bucket."""
-
-    kind: Literal["folder", "s3"]
-    location: str
-    bucket: str = DEFAULT_BUCKET
-
-    def __str__(self) -> str:
-        """As a person would write it."""
-        return self.location if self.kind == "folder" else f"{self.location}/{self.bucket}"
 
 
 class PartyRef(Section):
@@ -45,11 +31,19 @@ class PartyRef(Section):
         None, description="Ed25519 public key in hex, to pin the party's identity"
     )
 
-    @field_validator("party_id")
+    @field_validator("party_id", mode="before")
     @classmethod
-    def _plain_id(cls, value: int | str) -> int | str:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}", str(value)):
+    def _plain_id(cls, value: object) -> object:
+        fits = isinstance(value, int | str) and not isinstance(value, bool)
+        if not fits or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}", str(value)):
             raise ValueError("use a number or up to 32 letters, digits, - and _")
+        return value
+
+    @field_validator("address")
+    @classmethod
+    def _some_address(cls, value: str | None) -> str | None:
+        if value is not None and not value.strip():
+            raise ValueError("write an address or leave the field out")
         return value
 
     @field_validator("public_key")
@@ -86,12 +80,11 @@ class PartyFile(Section):
         ids = [party.id for party in self.parties]
         doubled = sorted({one for one in ids if ids.count(one) > 1})
         if doubled:
-            raise ValueError(f"party_id {doubled[0]} stands twice; give every party its own")
+            raise misfit("party_id", doubled[0], "it stands twice: give every party its own")
         guests = [party.id for party in self.parties if party.role == "guest"]
         if len(guests) != 1:
-            raise ValueError(
-                f"{len(guests)} parties have the role guest; exactly one starts the job"
-            )
+            roles = [party.role for party in self.parties]
+            raise misfit("role", roles, "make exactly one party the guest, who starts the job")
         return self
 
     @property
@@ -112,25 +105,5 @@ class PartyFile(Section):
 def load_party_file(path: Path) -> PartyFile:
     """Read and check a party file; `PartyFileError` names file, field, value and remedy."""
     text = read_text(path, "party file", PartyFileError)
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as broken:
-        place = f"line {broken.lineno}, column {broken.colno}"
-        raise PartyFileError(f"{path}: {place} is no valid JSON: correct it") from None
+    content = parse_json(text, path, PartyFileError)
     return validate(PartyFile, content, path, PartyFileError)
-
-
-def parse_address(text: str, path: Path | str) -> Address:
-    """Tell a folder from an S3 endpoint: `IP:PORT`, `http(s)://host[:port][/bucket]`, or a path."""
-    if text.startswith(("http://", "https://")):
-        parts = urlsplit(text)
-        bucket = parts.path.strip("/") or DEFAULT_BUCKET
-        return Address("s3", f"{parts.scheme}://{parts.netloc}", bucket)
-    if re.fullmatch(r"[A-Za-z0-9.-]+:\d{1,5}", text):
-        return Address("s3", f"http://{text}")
-    if re.fullmatch(r"[A-Z]+:[A-Z]+", text):
-        raise PartyFileError(
-            f"{path}: remote.address is {text!r}: this is the placeholder; write the exchange's "
-            "host:port (S3) or a folder that both parties see"
-        )
-    return Address("folder", text.removeprefix("file://"))

@@ -10,8 +10,9 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from fedcore.config.base import Section, validate
-from fedcore.errors import InputError, TaskFileError, nearest
+from fedcore.config.base import Section, misfit, validate
+from fedcore.config.reading import parse_yaml, read_text
+from fedcore.errors import TaskFileError, nearest
 
 STRATEGIES = ("fedavg", "fedprox")
 METRICS = ("accuracy", "auroc", "loss")
@@ -158,9 +159,13 @@ class DataSection(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.validation + self.test >= 0.9:
-            raise ValueError("validation and test together must leave more than 0.1 for training")
+            both = f"leave more than 0.1 for training: test is {self.test}"
+            raise misfit("validation", self.validation, both)
         if (self.labels == "attribute") != (self.label_attribute is not None):
-            raise ValueError("label_attribute belongs to labels: attribute; give both or neither")
+            both = f"give it together with labels: attribute, or neither: labels is {self.labels}"
+            raise misfit("label_attribute", self.label_attribute, both)
+        if self.classes is not None and len(set(self.classes)) != len(self.classes):
+            raise misfit("classes", self.classes, "name each class once")
         return self
 
 
@@ -181,12 +186,10 @@ class TaskFile(Section):
 
     @model_validator(mode="after")
     def _classes_agree(self) -> Self:
-        names = self.data.classes
-        if names is not None and len(set(names)) != self.model.num_classes:
-            raise ValueError(
-                f"data.classes names {len(set(names))} classes and model.num_classes "
-                f"says {self.model.num_classes}; make them equal"
-            )
+        names, number = self.data.classes, self.model.num_classes
+        if names is not None and len(names) != number:
+            remedy = f"name {number} classes or change model.num_classes, which is {number}"
+            raise misfit("data.classes", names, remedy)
         return self
 
     def fingerprint(self) -> str:
@@ -210,27 +213,8 @@ def load_task_file(path: Path) -> TaskFile:
 
 def parse_task_file(text: str, path: Path | str) -> TaskFile:
     """Check the text of a task file; `path` only names it in errors."""
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as broken:
-        mark = getattr(broken, "problem_mark", None)
-        line = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "its text"
-        raise TaskFileError(f"{path}: {line} is no valid YAML: correct it") from None
+    content = parse_yaml(text, path, TaskFileError)
     return validate(TaskFile, content, path, TaskFileError)
-
-
-def read_text(path: Path, kind: str, error: type[InputError]) -> str:
-    """The text of a small file that the user named, or `error` in one sentence."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise error(f"{path}: there is no such {kind}: check the path") from None
-    except IsADirectoryError:
-        raise error(f"{path}: this is a folder, not a {kind}: name the file in it") from None
-    except PermissionError:
-        raise error(f"{path}: the {kind} may not be read: change its permissions") from None
-    except UnicodeDecodeError:
-        raise error(f"{path}: the {kind} is not UTF-8 text: save it as UTF-8") from None
 
 
 def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:

@@ -1,0 +1,163 @@
+"""Files that appear whole or not at all, and that survive a power cut once they have appeared.
+
+A file is written under a hidden temporary name in its own folder, flushed to the disk, and then
+given its real name in one step. The exchange folder, the signing keys and every download use it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from fedcore.errors import InputError
+
+PART = ".part-"
+STALE_SECONDS = 3600.0
+CHUNK = 1 << 20
+Link = Callable[[Path, Path], None]
+NO_HARD_LINKS = frozenset(
+    {errno.EPERM, errno.ENOSYS, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EXDEV}
+)
+
+
+def hard_link(part: Path, target: Path) -> None:
+    """Give `part` the second name `target`; `FileExistsError` when the name is taken."""
+    os.link(part, target)
+
+
+def write_part(folder: Path, chunks: Iterable[bytes | memoryview], mode: int = 0o644) -> Path:
+    """Write `chunks` to a new hidden file in `folder`, flushed to the disk; its path."""
+    descriptor, name = tempfile.mkstemp(prefix=PART, dir=folder)
+    part = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            for chunk in chunks:
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        discard(part)
+        raise
+    return part
+
+
+def publish(part: Path, target: Path, link: Link = hard_link) -> bool:
+    """Name a written part `target` unless that name is taken; whether it was free.
+
+    The part is gone afterwards and the folder is flushed, so that even a "taken" is lasting.
+    """
+    try:
+        return _claim(part, target, link)
+    finally:
+        discard(part)
+        flush_folder(target.parent)
+
+
+def _claim(part: Path, target: Path, link: Link) -> bool:
+    try:
+        link(part, target)
+    except FileExistsError:
+        return False
+    except OSError as unable:
+        if unable.errno not in NO_HARD_LINKS:
+            raise
+        return _rename_under_lock(part, target)
+    return True
+
+
+def _rename_under_lock(part: Path, target: Path) -> bool:
+    """For file systems without hard links: every writer looks and renames under one lock."""
+    with locked(target.parent / ".lock"):
+        if target.exists():
+            return False
+        part.rename(target)
+        return True
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[int]:
+    """Hold an exclusive lock on the file at `path`; its descriptor. A killed holder lets go."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def replace_with(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
+    """Write `chunks` to `path`, replacing what was there only once all has arrived.
+
+    An `OSError` of this machine's own disk becomes `InputError`; what `chunks` raises passes.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_part(path.parent, chunks).replace(path)
+        flush_folder(path.parent)
+    except OSError as broken:
+        remedy = "make room there or choose another folder"
+        raise InputError(f"{path}: cannot be written ({broken.strerror}): {remedy}") from None
+
+
+def sweep(folder: Path, now: float) -> None:
+    """Remove parts that a killed writer left in `folder` and that nobody wrote to for an hour.
+
+    `now` is in seconds of the clock that stamps the folder's files.
+    """
+    for part in folder.glob(f"{PART}*"):
+        with contextlib.suppress(OSError):
+            if part.lstat().st_mtime < now - STALE_SECONDS:
+                part.unlink()
+
+
+def discard(part: Path) -> None:
+    """Remove a part; one that is gone or out of reach is left to the next sweep."""
+    with contextlib.suppress(OSError):
+        part.unlink()
+
+
+def flush_folder(folder: Path) -> None:
+    """Make the folder's names last; a file system that cannot flush folders is taken as it is."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def chunks_of(path: Path) -> Iterator[bytes]:
+    """A local file's bytes, a piece at a time; `InputError` when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                yield chunk
+    except OSError as broken:
+        remedy = "name a readable file"
+        raise InputError(f"{path}: cannot be read ({broken.strerror}): {remedy}") from None
+
+
+def pieces_of(body: bytes | memoryview) -> Iterator[memoryview]:
+    """A body in memory, a piece at a time and without copies."""
+    view = memoryview(body).cast("B")
+    return (view[start : start + CHUNK] for start in range(0, view.nbytes, CHUNK))
+
+
+def hash_chunks(chunks: Iterable[bytes | memoryview]) -> str:
+    """SHA-256 in hex of all the pieces together."""
+    total = hashlib.sha256()
+    for chunk in chunks:
+        total.update(chunk)
+    return total.hexdigest()
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file in hex, read a piece at a time."""
+    return hash_chunks(chunks_of(path))

@@ -1,0 +1,198 @@
+"""A party's cohort: the usable, labelled images of its data folder, split by patient and cached.
+
+`open_cohort` is the one door for training; `survey_folder` gives the same without refusing data
+that breaks the contract, for the report that the hospital's engineer reads first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fedcore.config import TaskFile
+from fedcore.data import contract
+from fedcore.data.cache import DEFAULT_LIMIT, PixelCache
+from fedcore.data.images import ImageSet, Labels, Pixels
+from fedcore.data.index import open_index
+from fedcore.data.intake import Progress, Recipe, image_key, list_files, take_in
+from fedcore.data.labels import assign, class_names, declared, open_labels
+from fedcore.data.preprocess import Preprocessing
+from fedcore.data.samples import Sample, SetAside, give_splits, sort_out
+from fedcore.data.splits import Split
+from fedcore.errors import ContractBroken
+
+
+@dataclass(frozen=True)
+class CachedImages:
+    """An `ImageSet` over mapped cache shards; grey images are replicated when they are batched."""
+
+    labels: Labels = field(repr=False)
+    patients: int
+    shape: tuple[int, int, int]
+    arrays: tuple[Pixels, ...] = field(repr=False)
+    places: npt.NDArray[np.int64] = field(repr=False)
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.labels)
+
+    def batch(self, indices: npt.NDArray[np.int64]) -> Pixels:
+        """The images at `indices` as (B, C, H, W) uint8, in that order."""
+        out = np.empty((len(indices), *self.shape), np.uint8)
+        for target, (array, row) in zip(out, self.places[indices], strict=True):
+            target[:] = self.arrays[array][row]
+        return out
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """What a party trains on and what it may say about it.
+
+    `quarantine` counts files set aside by reason; `scanners` counts usable files by manufacturer,
+    model, modality, photometric interpretation, bits and transfer syntax; `images` is split ->
+    class -> images; `split_patients` is split -> patients. `faults` says how the data breaks the
+    contract, `notes` what should be known. `set_aside` names files: it is for the hospital's eyes
+    alone and never leaves it.
+    """
+
+    classes: tuple[str, ...]
+    train: ImageSet
+    validation: ImageSet
+    test: ImageSet
+    contract_hash: str
+    preprocessing_hash: str
+    files: int
+    patients: int
+    split_patients: dict[str, int]
+    images: dict[str, dict[str, int]]
+    quarantine: dict[str, int]
+    scanners: dict[str, dict[str, int]]
+    faults: tuple[str, ...]
+    notes: tuple[str, ...]
+    set_aside: tuple[SetAside, ...] = field(repr=False)
+
+    @property
+    def class_counts(self) -> dict[str, int]:
+        """Usable images of each class over all splits."""
+        return {name: sum(split[name] for split in self.images.values()) for name in self.classes}
+
+
+def open_cohort(
+    folder: Path,
+    task: TaskFile,
+    state: Path,
+    *,
+    progress: Progress | None = None,
+    workers: int = 1,
+    cache_limit: int = DEFAULT_LIMIT,
+) -> Cohort:
+    """The cohort of `folder`; index and cache live under `state`; `progress` gets (done, files).
+
+    Raises `DataError` where folder or labels cannot be used and `ContractBroken` where the usable
+    data does not satisfy the task's contract.
+    """
+    cohort = survey_folder(
+        folder, task, state, progress=progress, workers=workers, cache_limit=cache_limit
+    )
+    if cohort.faults:
+        raise ContractBroken(cohort.faults[0])
+    return cohort
+
+
+def survey_folder(
+    folder: Path,
+    task: TaskFile,
+    state: Path,
+    *,
+    progress: Progress | None = None,
+    workers: int = 1,
+    cache_limit: int = DEFAULT_LIMIT,
+) -> Cohort:
+    """As `open_cohort`, but data that breaks the contract is returned with its `faults`."""
+    files = list_files(folder)
+    paths = [file.path for file in files]
+    source = open_labels(folder, task.data, paths)
+    if early := declared(source, paths):
+        class_names(early, source, task)
+    steps = Preprocessing.of(task)
+    recipe = Recipe(steps, source.attribute)
+    cache = PixelCache(state / "pixels", steps.fingerprint(), cache_limit)
+    root = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()
+    with open_index(state / "index.sqlite", root, recipe.rule()) as index:
+        known = take_in(folder, files, recipe, index, cache, workers=workers, progress=progress)
+    cache.touch()
+    labels = assign(source, known)
+    classes = class_names(early or labels, source, task)
+    samples, aside = sort_out(known, labels)
+    placed = give_splits(samples, task.data.validation, task.data.test)
+    return _cohort(task, classes, placed, aside, len(files), cache)
+
+
+def _cohort(
+    task: TaskFile,
+    classes: tuple[str, ...],
+    samples: Sequence[Sample],
+    aside: Sequence[SetAside],
+    files: int,
+    cache: PixelCache,
+) -> Cohort:
+    steps = Preprocessing.of(task).fingerprint()
+    patients = contract.patients_by_split(samples)
+    images = contract.images_by_class(samples, classes)
+    shape = task.model.input_size
+    return Cohort(
+        classes=classes,
+        train=_images("train", samples, classes, shape, cache),
+        validation=_images("validation", samples, classes, shape, cache),
+        test=_images("test", samples, classes, shape, cache),
+        contract_hash=contract.contract_hash(samples, classes, steps),
+        preprocessing_hash=steps,
+        files=files,
+        patients=len({sample.patient for sample in samples}),
+        split_patients=patients,
+        images=images,
+        quarantine=dict(sorted(Counter(one.reason for one in aside).items())),
+        scanners=_scanners(samples),
+        faults=contract.faults(task, files, len(aside), patients, images),
+        notes=contract.notes(task, patients),
+        set_aside=tuple(aside),
+    )
+
+
+def _images(
+    split: Split,
+    samples: Sequence[Sample],
+    classes: Sequence[str],
+    shape: tuple[int, int, int],
+    cache: PixelCache,
+) -> CachedImages:
+    chosen = [sample for sample in samples if sample.split == split]
+    arrays: dict[int, tuple[int, Pixels]] = {}
+    places, labels = [], []
+    for sample in chosen:
+        for number in range(sample.images):
+            array, row = cache.locate(image_key(sample.content, number))
+            place, _ = arrays.setdefault(id(array), (len(arrays), array))
+            places.append((place, row))
+            labels.append(classes.index(sample.label))
+    return CachedImages(
+        labels=np.array(labels, np.int64),
+        patients=len({sample.patient for sample in chosen}),
+        shape=shape,
+        arrays=tuple(array for _, array in arrays.values()),
+        places=np.array(places, np.int64).reshape(-1, 2),
+    )
+
+
+def _scanners(samples: Sequence[Sample]) -> dict[str, dict[str, int]]:
+    kinds = sorted({kind for sample in samples for kind in sample.facts.scanner})
+    counts = {
+        kind: Counter(sample.facts.scanner.get(kind, "") for sample in samples) for kind in kinds
+    }
+    return {kind: dict(sorted(counter.items())) for kind, counter in counts.items()}

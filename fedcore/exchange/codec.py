@@ -1,0 +1,133 @@
+"""Updates and models as bytes: safetensors, written by its library, read with suspicion.
+
+Equal parameters give equal bytes, so a step repeated after a restart writes the same object again.
+Reading checks the header against the body and against the expected schema before any number is
+read; a body can be opened whole or tensor by tensor, from memory, a file or the exchange.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import safetensors.numpy
+
+from fedcore.errors import InputError, Refused
+from fedcore.exchange.header import DTYPES, Place, Read, read_header, schema_of
+from fedcore.exchange.store import ObjectStore
+from fedcore.params import Array, Params, Schema
+
+KNOWN = frozenset(DTYPES.values())
+
+
+def encode(params: Mapping[str, Array]) -> bytes:
+    """The safetensors bytes of named arrays; the same arrays always give the same bytes.
+
+    Raises `ValueError` for a dtype that the other side would not accept.
+    """
+    return bytes(safetensors.numpy.save({name: _plain(name, params[name]) for name in params}))
+
+
+def decode(body: bytes | memoryview, expected: Schema | None = None) -> Params:
+    """The arrays of a body, copied and writable; see `Tensors` for what is refused."""
+    return dict(Tensors.from_bytes(body, expected))
+
+
+class Tensors:
+    """A checked safetensors body whose tensors are read one at a time.
+
+    Opening raises `Refused` with the reason `not_safetensors`, `truncated`, `offsets`, `dtype`,
+    or, against an `expected` schema, `schema`, `dtype`, `shape`.
+    """
+
+    def __init__(self, read: Read, size: int, expected: Schema | None = None) -> None:
+        """Check the header of a body of `size` bytes, of which `read(start, length)` gives parts.
+
+        `read` may give fewer bytes than asked; that is refused as `truncated`.
+        """
+        self._read = read
+        self._places = read_header(read, size)
+        if expected is not None:
+            _require_expected(self.schema, expected)
+
+    @classmethod
+    def from_bytes(cls, body: bytes | memoryview, expected: Schema | None = None) -> Self:
+        """Over a body in memory."""
+        view = memoryview(body).cast("B")
+        return cls(lambda start, length: bytes(view[start : start + length]), len(view), expected)
+
+    @classmethod
+    def from_file(cls, path: Path, expected: Schema | None = None) -> Self:
+        """Over a local file, which is opened for each read; `InputError` if that fails."""
+        try:
+            size = path.stat().st_size
+        except OSError as broken:
+            raise _unreadable(path, broken) from None
+        return cls(lambda start, length: _read_file(path, start, length), size, expected)
+
+    @classmethod
+    def from_store(cls, store: ObjectStore, key: str, expected: Schema | None = None) -> Self:
+        """Over an object in the exchange, of which only what is asked for is fetched."""
+        size = store.size(key)
+        return cls(lambda start, length: store.get_range(key, start, length), size, expected)
+
+    @property
+    def names(self) -> list[str]:
+        """The tensors' names, sorted."""
+        return list(self._places)
+
+    @property
+    def schema(self) -> Schema:
+        """Name -> (dtype, shape), without reading a number."""
+        return schema_of(self._places)
+
+    def tensor(self, name: str) -> Array:
+        """One tensor, writable; `KeyError` for a name that is not there."""
+        place = self._places[name]
+        data = self._read(place.start, place.length) if place.length else b""
+        if len(data) != place.length:
+            raise Refused("truncated", f"{name[:80]}: {len(data)} bytes of {place.length}")
+        return _array(name, data, place)
+
+    def __iter__(self) -> Iterator[tuple[str, Array]]:
+        """Name and tensor, one after the other, names sorted."""
+        return ((name, self.tensor(name)) for name in self._places)
+
+
+def _plain(name: str, array: Array) -> Array:
+    if array.dtype.name not in KNOWN:
+        raise ValueError(f"{name}: {array.dtype} cannot be sent: convert it first")
+    return np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
+
+
+def _array(name: str, data: bytes, place: Place) -> Array:
+    if place.dtype == "bool" and data.strip(b"\x00\x01"):
+        raise Refused("dtype", f"{name[:80]}: a byte is neither true nor false")
+    flat = np.frombuffer(bytearray(data), dtype=np.dtype(place.dtype).newbyteorder("<"))
+    return flat.astype(place.dtype, copy=False).reshape(place.shape)
+
+
+def _require_expected(found: Schema, expected: Schema) -> None:
+    if found.keys() != expected.keys():
+        odd = sorted(found.keys() ^ expected.keys())[0]
+        raise Refused("schema", f"parameter {odd[:80]!r} is on one side only")
+    for name, (dtype, shape) in found.items():
+        if dtype != expected[name][0]:
+            raise Refused("dtype", f"{name}: {dtype} instead of {expected[name][0]}")
+        if shape != tuple(expected[name][1]):
+            raise Refused("shape", f"{name}: {shape} instead of {tuple(expected[name][1])}")
+
+
+def _read_file(path: Path, start: int, length: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            return file.read(length)
+    except OSError as broken:
+        raise _unreadable(path, broken) from None
+
+
+def _unreadable(path: Path, broken: OSError) -> InputError:
+    return InputError(f"{path}: cannot be read ({broken.strerror}): name a readable file")

@@ -1,0 +1,181 @@
+"""A store in a folder that all parties see: a network share, or a local disk for trials.
+
+A write goes to a hidden temporary file and gets its name in one step that never replaces, so
+readers see whole objects only and of several writers one wins. What a killed writer leaves is
+hidden and swept away later. Symbolic links are not followed for objects: a party that may write
+here must not make another one read its private files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from fedcore.audit import durable
+from fedcore.errors import Conflict, ExchangeError, NotAllowed, NotThere, Unreachable
+from fedcore.exchange.keys import SEGMENT, require_key, require_prefix
+from fedcore.exchange.store import require_range
+
+Pieces = Callable[[], Iterable[bytes | memoryview]]
+REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+MISPLACED = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENXIO}
+)
+
+
+class FolderStore:
+    """An `ObjectStore` whose keys are paths below `root`; safe for several processes."""
+
+    def __init__(self, root: Path, link: durable.Link = durable.hard_link) -> None:
+        """Nothing is touched yet; `link` is how the file system gives a file a second name."""
+        self._root = root
+        self._link = link
+
+    def prepare(self) -> None:
+        """Make the folder if it is not there; `NotAllowed` if that is refused."""
+        with self._translated(str(self._root)):
+            self._root.mkdir(parents=True, exist_ok=True)
+
+    def put_once(self, key: str, body: bytes | memoryview) -> None:
+        """See `ObjectStore`."""
+        self._put(key, lambda: durable.pieces_of(body))
+
+    def put_file_once(self, key: str, path: Path) -> None:
+        """See `ObjectStore`."""
+        self._put(key, lambda: durable.chunks_of(path))
+
+    def get(self, key: str) -> bytes:
+        """See `ObjectStore`."""
+        with self._translated(key), self._open(key) as file:
+            return file.read()
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        """See `ObjectStore`."""
+        require_range(start, length)
+        with self._translated(key), self._open(key) as file:
+            file.seek(start)
+            return file.read(length)
+
+    def get_to_file(self, key: str, path: Path) -> None:
+        """See `ObjectStore`."""
+        durable.replace_with(path, self._chunks(key))
+
+    def size(self, key: str) -> int:
+        """See `ObjectStore`."""
+        with self._translated(key), self._open(key) as file:
+            return os.fstat(file.fileno()).st_size
+
+    def exists(self, key: str) -> bool:
+        """See `ObjectStore`."""
+        try:
+            self.size(key)
+        except NotThere:
+            return False
+        return True
+
+    def keys(self, prefix: str = "", after: str = "") -> list[str]:
+        """See `ObjectStore`."""
+        folder = require_prefix(prefix).rpartition("/")[0]
+        with self._translated(folder):
+            self._require_root()
+            found = _files(self._root / folder, f"{folder}/" if folder else "", after)
+            return sorted(key for key in found if key.startswith(prefix) and key > after)
+
+    def _put(self, key: str, pieces: Pieces) -> None:
+        target = self._path(key)
+        with self._translated(key, writing=True):
+            self._make_folders(target.parent)
+            part = durable.write_part(target.parent, pieces())
+            durable.sweep(target.parent, now=part.stat().st_mtime)
+            won = durable.publish(part, target, self._link)
+        if not won and not self._holds(key, pieces):
+            raise Conflict(f"exchange: {key} is written already, with other bytes")
+
+    def _holds(self, key: str, pieces: Pieces) -> bool:
+        try:
+            return durable.hash_chunks(self._chunks(key)) == durable.hash_chunks(pieces())
+        except NotThere:
+            return False
+
+    def _make_folders(self, folder: Path) -> None:
+        """Make the folders below the root, which itself must be there: it may be a mount."""
+        self._require_root()
+        missing = [place for place in (folder, *folder.parents) if not place.exists()]
+        for place in reversed(missing):
+            place.mkdir(exist_ok=True)
+            durable.flush_folder(place.parent)
+
+    def _require_root(self) -> None:
+        if not stat.S_ISDIR(self._root.stat().st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+
+    def _path(self, key: str) -> Path:
+        return self._root / require_key(key)
+
+    def _open(self, key: str) -> BinaryIO:
+        # Not blocking: a named pipe in an object's place must not hang the reader.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(self._path(key), flags)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return os.fdopen(descriptor, "rb")
+
+    def _chunks(self, key: str) -> Iterator[bytes]:
+        with self._translated(key), self._open(key) as file:
+            while chunk := file.read(durable.CHUNK):
+                yield chunk
+
+    @contextlib.contextmanager
+    def _translated(self, key: str, writing: bool = False) -> Iterator[None]:
+        """Say what the operating system answered in the exchange's own errors."""
+        try:
+            yield
+        except OSError as error:
+            raise self._answer(key, error, writing) from error
+
+    def _answer(self, key: str, error: OSError, writing: bool) -> ExchangeError:
+        place = f"exchange folder {self._root}: {key}: {error.strerror}"
+        if error.errno in REFUSED:
+            return NotAllowed(f"{place}: give this user the right to read and write there")
+        if error.errno in MISPLACED and self._rooted():
+            if writing:
+                return Conflict(f"{place}: a file and a folder cannot share a name: rename one")
+            return NotThere(f"exchange: {key} is not there")
+        return Unreachable(f"{place}: mount the folder and see that its disk is well and has room")
+
+    def _rooted(self) -> bool:
+        try:
+            self._require_root()
+        except OSError:
+            return False
+        return True
+
+
+def _files(folder: Path, prefix: str, after: str) -> Iterator[str]:
+    """Keys of the objects in and below `folder`, leaving out folders that end before `after`."""
+    if prefix < after and not after.startswith(prefix):
+        return
+    for name, is_folder in _listed(folder):
+        if is_folder:
+            yield from _files(folder / name, f"{prefix}{name}/", after)
+        else:
+            yield prefix + name
+
+
+def _listed(folder: Path) -> list[tuple[str, bool]]:
+    """Names in a folder that can be part of a key, and whether each is a folder itself."""
+    try:
+        with os.scandir(folder) as found:
+            return [
+                (entry.name, entry.is_dir(follow_symlinks=False))
+                for entry in found
+                if SEGMENT.fullmatch(entry.name) and not entry.is_symlink()
+            ]
+    except (FileNotFoundError, NotADirectoryError):
+        return []

@@ -1,0 +1,135 @@
+"""Where things lie in the exchange: the layout of its keys, in one place.
+
+The owner stands first, so that a hospital's credentials can be limited to `parties/<id>/*`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from fedcore.errors import InputError, problem
+
+MAX_KEY = 512
+SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
+
+
+def require_key(key: str) -> str:
+    """The key itself, or `InputError` if a store could misread it.
+
+    Segments of up to 128 letters, digits, `.`, `_` and `-`, joined by single slashes; none begins
+    with a dot: such names belong to the stores, and `.` and `..` to nobody.
+    """
+    if len(key) > MAX_KEY or not all(SEGMENT.fullmatch(part) for part in key.split("/")):
+        remedy = "use letters, digits, . _ - in segments that do not begin with a dot"
+        raise InputError(problem("exchange", "key", key, remedy))
+    return key
+
+
+def require_prefix(prefix: str) -> str:
+    """The beginning of a key, or `InputError` if no key can begin so."""
+    *folders, last = prefix.split("/")
+    begun = [*folders, last] if last else folders
+    if len(prefix) > MAX_KEY or not all(SEGMENT.fullmatch(part) for part in begun):
+        remedy = "give the beginning of a key, such as parties/10000/"
+        raise InputError(problem("exchange", "prefix", prefix, remedy))
+    return prefix
+
+
+def coordinator_folder(run: str) -> str:
+    """The prefix of all that the coordinator writes for a run."""
+    return f"coordinator/{run}/"
+
+
+def agreement(run: str) -> str:
+    """What all parties agreed on: the task file and the parties' public keys."""
+    return f"coordinator/{run}/agreement.json"
+
+
+def coordinator_key(run: str) -> str:
+    """The coordinator's public key."""
+    return f"coordinator/{run}/key.json"
+
+
+def rounds_folder(run: str) -> str:
+    """The prefix of all rounds of a run."""
+    return f"coordinator/{run}/rounds/"
+
+
+def model(run: str, number: int) -> str:
+    """The global model after round `number`; 0 is the initial one."""
+    return f"{rounds_folder(run)}{number:05d}/model.safetensors"
+
+
+def numbered_model(run: str, number: int, sha256: str) -> str:
+    """The global model after round `number` by its hash: two attempts never claim one name."""
+    return require_key(model(run, number).replace(".safetensors", f"-{sha256[:16]}.safetensors"))
+
+
+def invitation(run: str, number: int) -> str:
+    """The invitation to round `number`."""
+    return f"{rounds_folder(run)}{number:05d}/invitation.json"
+
+
+def combined(run: str, number: int) -> str:
+    """Which replies were combined in round `number`, and into what."""
+    return f"{rounds_folder(run)}{number:05d}/combined.json"
+
+
+def record(run: str, number: int) -> str:
+    """The commit marker: round `number` is done when it exists."""
+    return f"{rounds_folder(run)}{number:05d}/record.json"
+
+
+def final_evaluation(run: str) -> str:
+    """The pooled scores of the selected model."""
+    return f"coordinator/{run}/final/evaluation.json"
+
+
+def end(run: str) -> str:
+    """The end of the run: every party may leave."""
+    return f"coordinator/{run}/end.json"
+
+
+def coordinator_ledger(run: str, index: int) -> str:
+    """One entry of the coordinator's ledger."""
+    return f"coordinator/{run}/ledger/{index:06d}.json"
+
+
+def party_folder(party: str, run: str) -> str:
+    """The prefix of all that a party writes for a run."""
+    return f"parties/{party}/{run}/"
+
+
+def hello(party: str, run: str) -> str:
+    """A party's public key, and what it brings."""
+    return f"{party_folder(party, run)}hello.json"
+
+
+def initial(party: str, run: str) -> str:
+    """The initial model, made by the guest."""
+    return f"{party_folder(party, run)}initial.safetensors"
+
+
+def update(party: str, run: str, number: int) -> str:
+    """A party's update of round `number`."""
+    return f"{party_folder(party, run)}rounds/{number:05d}/update.safetensors"
+
+
+def reply(party: str, run: str, number: int) -> str:
+    """A party's signed reply of round `number`, written after the update."""
+    return f"{party_folder(party, run)}rounds/{number:05d}/reply.json"
+
+
+def score(party: str, run: str, number: int) -> str:
+    """A party's scores of the global model after round `number`."""
+    return f"{party_folder(party, run)}rounds/{number:05d}/score.json"
+
+
+def final_score(party: str, run: str) -> str:
+    """A party's scores of the selected model."""
+    return f"{party_folder(party, run)}final/score.json"
+
+
+def party_ledger(party: str, run: str, index: int) -> str:
+    """One entry of a party's ledger."""
+    return f"{party_folder(party, run)}ledger/{index:06d}.json"

@@ -1,0 +1,71 @@
+"""A store in this process's memory: for the simulation and for tests."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path, PurePosixPath
+
+from fedcore.audit import durable
+from fedcore.errors import Conflict, NotThere
+from fedcore.exchange.keys import require_key, require_prefix
+from fedcore.exchange.store import require_range
+
+
+class MemoryStore:
+    """An `ObjectStore` for the threads of one process; it is gone with the process."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._objects: dict[str, bytes] = {}
+        self._folders: set[str] = set()
+        self._lock = threading.Lock()
+
+    def prepare(self) -> None:
+        """There is nothing to make."""
+
+    def put_once(self, key: str, body: bytes | memoryview) -> None:
+        """See `ObjectStore`."""
+        content = bytes(body)
+        above = {str(folder) for folder in PurePosixPath(require_key(key)).parents}
+        with self._lock:
+            if key in self._folders or any(folder in self._objects for folder in above):
+                raise Conflict(f"exchange: {key} would be an object and a folder: rename it")
+            if self._objects.setdefault(key, content) != content:
+                raise Conflict(f"exchange: {key} is written already, with other bytes")
+            self._folders |= above
+
+    def put_file_once(self, key: str, path: Path) -> None:
+        """See `ObjectStore`."""
+        self.put_once(key, b"".join(durable.chunks_of(path)))
+
+    def get(self, key: str) -> bytes:
+        """See `ObjectStore`."""
+        with self._lock:
+            body = self._objects.get(require_key(key))
+        if body is None:
+            raise NotThere(f"exchange: {key} is not there")
+        return body
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        """See `ObjectStore`."""
+        require_range(start, length)
+        return self.get(key)[start : start + length]
+
+    def get_to_file(self, key: str, path: Path) -> None:
+        """See `ObjectStore`."""
+        durable.replace_with(path, [self.get(key)])
+
+    def size(self, key: str) -> int:
+        """See `ObjectStore`."""
+        return len(self.get(key))
+
+    def exists(self, key: str) -> bool:
+        """See `ObjectStore`."""
+        with self._lock:
+            return require_key(key) in self._objects
+
+    def keys(self, prefix: str = "", after: str = "") -> list[str]:
+        """See `ObjectStore`."""
+        require_prefix(prefix)
+        with self._lock:
+            return sorted(key for key in self._objects if key.startswith(prefix) and key > after)

@@ -1,0 +1,154 @@
+"""The report of a training: one HTML file for the hospital, readable offline and by anyone.
+
+It says what was learned, how sure one may be, whose data stands behind it, and what to compare it
+with. Only what the parties gave away is in it: counts, metrics and hashes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fedcore.explain.figures import Drawing, drawings
+from fedcore.explain.outcome import Outcome, outcome_of
+from fedcore.explain.page import PAGE, STYLE
+from fedcore.explain.report_tables import Story, tables_of
+from fedcore.explain.wording import amount, duration, listing, number, percent, size
+
+if TYPE_CHECKING:
+    from fedcore.config.task import TaskFile
+    from fedcore.rounds.messages import Agreement, End, Hello, Record
+
+METRIC_NAMES = {"auroc": "AUROC", "accuracy": "accuracy", "loss": "loss"}
+CAPTIONS = {
+    "curves": "Scores on each party's validation images after every round; a gap means that the "
+    "party was missing or withheld its numbers.",
+    "roc": "The share of a class that is found (upwards) against the share of false alarms among "
+    "all other images (to the right), at every threshold.",
+    "confusion": "Each row is a true class: how many of its images were given which answer, and "
+    "what share of the row that is.",
+    "calibration": "Above: of the images that were given a probability, the share for which it "
+    "was right. On the dashed line, probabilities can be taken at their word. Below: how many "
+    "there are.",
+}
+
+
+def write_report(
+    path: Path,
+    task: TaskFile,
+    agreement: Agreement,
+    hellos: Mapping[str, Hello],
+    records: Sequence[Record],
+    end: End,
+    ledger_heads: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Write the report to `path`, one file that needs nothing else.
+
+    `ledger_heads` names, for each keeper of a ledger, the `index` and `hash` of its last entry.
+    Raises `OSError` when `path` cannot be written.
+    """
+    story = Story(task, agreement, hellos, records, end, outcome_of(end))
+    page = render(story, ledger_heads, drawings(agreement, records, end))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8")
+
+
+def render(
+    story: Story, ledger_heads: Mapping[str, Mapping[str, Any]], figures: Sequence[Drawing]
+) -> str:
+    """The page as text; every value is escaped but the figures, which are drawn here."""
+    import jinja2  # noqa: PLC0415
+    import markupsafe  # noqa: PLC0415
+
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string(PAGE).render(
+        style=markupsafe.Markup(STYLE),  # noqa: S704  # a constant of this package
+        title=story.task.name,
+        run=story.agreement.run,
+        subtitle=_subtitle(story),
+        sentences=sentences(story),
+        tiles=tiles(story),
+        figures={
+            one.name: {
+                "svg": markupsafe.Markup(_labelled(one)),  # noqa: S704  # escaped by matplotlib
+                "caption": CAPTIONS[one.name],
+            }
+            for one in figures
+        },
+        settings=story.task.to_yaml(),
+        **tables_of(story, ledger_heads),
+    )
+
+
+def sentences(story: Story) -> list[str]:
+    """What was learned, in a few sentences for a reader who has no time."""
+    said = [_course(story), _result(story.outcome)]
+    silent = [story.label(party) for party in story.silent]
+    if silent:
+        few = story.task.data.min_reported
+        said.append(
+            f"The test numbers of {listing(silent)} are withheld or missing (numbers over fewer "
+            f"than {few} patients stay at the hospital), so they are not in the pooled ones."
+        )
+    return said
+
+
+def tiles(story: Story) -> list[dict[str, str]]:
+    """The headline numbers."""
+    pooled = story.outcome.pooled
+    summary = pooled.summary() if pooled else {}
+    images = f"{amount(pooled.images, 'test image')}, pooled" if pooled else "nobody reported"
+    rounds = f"of {story.end.rounds}, by {METRIC_NAMES[story.task.federation.select_by]}"
+    return [
+        {"name": "AUROC", "value": number(summary.get("auroc")), "note": images},
+        {"name": "Accuracy", "value": percent(summary.get("accuracy")), "note": images},
+        {"name": "Loss", "value": number(summary.get("loss")), "note": images},
+        {"name": "Best round", "value": str(story.end.best_round), "note": rounds},
+    ]
+
+
+def _subtitle(story: Story) -> str:
+    sent = sum(record.bytes_up + record.bytes_down for record in story.records)
+    seconds = sum(record.seconds for record in story.records)
+    parts = [
+        amount(len(story.agreement.parties), "party", "parties"),
+        amount(story.end.rounds, "round"),
+        f"{duration(seconds)} of rounds",
+        f"{size(sent)} exchanged",
+        f"fedcore {story.agreement.code_version}",
+    ]
+    return " · ".join(parts)
+
+
+def _course(story: Story) -> str:
+    patients = sum(hello.patients for hello in story.hellos.values())
+    images = sum(hello.images for hello in story.hellos.values())
+    metric = METRIC_NAMES[story.task.federation.select_by]
+    who = amount(len(story.agreement.parties), "party", "parties")
+    return (
+        f"A {story.task.model.name} network learned to tell {listing(story.end.classes)} apart "
+        f"from {amount(images, 'image')} of {amount(patients, 'patient')} at {who}; no image "
+        f"left its hospital. Of {amount(story.end.rounds, 'round')}, round "
+        f"{story.end.best_round} was best by {metric} on the validation images "
+        f"(the training ended because: {story.end.reason})."
+    )
+
+
+def _result(outcome: Outcome) -> str:
+    pooled = outcome.pooled
+    if pooled is None:
+        return "No party has given test numbers, so nothing can be said here of the model's worth."
+    tested = f"{amount(pooled.images, 'test image')} of {amount(pooled.patients, 'patient')}"
+    said = f"On {tested} that no training has seen, the model's answer is right in "
+    said += f"{percent(pooled.accuracy)} of the images, with an AUROC of {number(pooled.auroc)}"
+    known = [scores.auroc for scores in outcome.reported.values()]
+    known = [value for value in known if value == value]  # noqa: PLR0124  # not NaN
+    if len(known) > 1:
+        said += f" (from {number(min(known))} to {number(max(known))} between the parties)"
+    return said + "."
+
+
+def _labelled(drawing: Drawing) -> str:
+    """The figure as one image with a spoken name."""
+    return drawing.svg().replace("<svg ", f'<svg role="img" aria-label="{drawing.alt}" ', 1)

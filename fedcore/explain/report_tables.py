@@ -1,0 +1,223 @@
+"""The report's tables: rows of words, ready to be shown."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from fedcore.explain.outcome import Outcome, guest_first
+from fedcore.explain.wording import UNKNOWN, duration, number, percent, ranges, size
+from fedcore.metrics import Scores, area_under_roc
+
+if TYPE_CHECKING:
+    from fedcore.config.task import TaskFile
+    from fedcore.rounds.messages import Agreement, End, Hello, Record
+
+ADMITTED = "admitted"
+POOLED = "All together"
+
+
+@dataclass(frozen=True)
+class Story:
+    """All that the report tells of."""
+
+    task: TaskFile
+    agreement: Agreement
+    hellos: Mapping[str, Hello]
+    records: Sequence[Record]
+    end: End
+    outcome: Outcome
+
+    @property
+    def parties(self) -> list[str]:
+        """Party ids in the order of every table."""
+        return [member.party_id for member in guest_first(self.agreement)]
+
+    @property
+    def silent(self) -> list[str]:
+        """Parties whose test numbers are not known."""
+        return [party for party in self.parties if party not in self.outcome.reported]
+
+    def label(self, party: str) -> str:
+        """Role and id of a party, as shown to a person."""
+        labels = {member.party_id: member.label for member in self.agreement.parties}
+        return labels.get(party, party)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: the first cell of a row is its header; `numeric` and `code` are column numbers."""
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    numeric: frozenset[int] = field(default_factory=frozenset)
+    code: frozenset[int] = field(default_factory=frozenset)
+    total: str = POOLED
+
+
+def tables_of(story: Story, ledger_heads: Mapping[str, Mapping[str, Any]]) -> dict[str, Table]:
+    """Every table of the page, by the name that the page knows it by."""
+    return {
+        "parties": _test_scores(story),
+        "classes": _classes(story.outcome),
+        "rounds": _rounds(story.records),
+        "absences": _absences(story),
+        "data": _data(story),
+        "quarantine": _quarantine(story),
+        "hashes": _hashes(story),
+        "ledgers": _ledgers(ledger_heads),
+    }
+
+
+def _test_scores(story: Story) -> Table:
+    rows = [_test_row(story, party) for party in story.parties]
+    if story.outcome.pooled is not None:
+        rows.append((POOLED, *_score_cells(story.outcome.pooled)))
+    return Table(
+        "Test scores, per party and pooled over all images of the parties that reported",
+        ("Party", "AUROC", "Accuracy", "Loss", "Test patients", "Test images"),
+        rows,
+        numeric=frozenset(range(1, 6)),
+    )
+
+
+def _test_row(story: Story, party: str) -> tuple[str, ...]:
+    label = story.label(party)
+    scores = story.outcome.reported.get(party)
+    if scores is not None:
+        return (label, *_score_cells(scores))
+    if party not in story.outcome.parties:
+        return (label, "no answer", *[UNKNOWN] * 4)
+    few = story.task.data.min_reported
+    if story.outcome.parties[party] is None:
+        return (label, f"withheld: fewer than {few} patients", *[UNKNOWN] * 4)
+    return (label, "no test images", *[UNKNOWN] * 4)
+
+
+def _score_cells(scores: Scores) -> tuple[str, ...]:
+    return (
+        number(scores.auroc),
+        percent(scores.accuracy),
+        number(scores.loss),
+        f"{scores.patients:,}",
+        f"{scores.images:,}",
+    )
+
+
+def _classes(outcome: Outcome) -> Table:
+    """Sensitivity and precision of each class, from the pooled confusion matrix."""
+    pooled = outcome.pooled
+    rows = (
+        [] if pooled is None else [_class_row(pooled, *one) for one in enumerate(outcome.classes)]
+    )
+    return Table(
+        "Pooled, each class against the rest",
+        ("Class", "Images", "Found", "Right when said", "AUROC"),
+        rows,
+        numeric=frozenset(range(1, 5)),
+        total="",
+    )
+
+
+def _class_row(pooled: Scores, place: int, name: str) -> tuple[str, ...]:
+    right = int(pooled.confusion[place, place])
+    there = int(pooled.confusion[place].sum())
+    said = int(pooled.confusion[:, place].sum())
+    area = area_under_roc(pooled.histograms[place, 0], pooled.histograms[place, 1])
+    found = percent(right / there if there else None)
+    return name, f"{there:,}", found, percent(right / said if said else None), number(area)
+
+
+def _rounds(records: Sequence[Record]) -> Table:
+    rows = [
+        (
+            str(record.round),
+            number(record.loss),
+            percent(record.accuracy),
+            number(record.auroc),
+            f"{sum(one.status == ADMITTED for one in record.parties.values())}",
+            duration(record.seconds),
+            size(record.bytes_up),
+            size(record.bytes_down),
+        )
+        for record in records
+    ]
+    columns = ("Round", "Loss", "Accuracy", "AUROC", "Parties", "Time", "Up", "Down")
+    caption = "Federated validation scores after each round"
+    return Table(caption, columns, rows, numeric=frozenset(range(1, 8)))
+
+
+def _absences(story: Story) -> Table:
+    """Per party and reason, in which rounds; rounds that were void as a whole stand last."""
+    missed: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for record in story.records:
+        for party, result in record.parties.items():
+            if result.status != ADMITTED:
+                missed[party, result.status].append(record.round)
+    rows = [
+        (story.label(party), reason, ranges(numbers))
+        for (party, reason), numbers in sorted(missed.items())
+    ]
+    void = set(range(1, story.end.rounds + 1)) - {record.round for record in story.records}
+    if void and story.records:
+        rows.append(("all", "no round was recorded", ranges(void)))
+    caption = "Replies that did not count, and why"
+    return Table(caption, ("Party", "Reason", "Rounds"), rows, total="")
+
+
+def _data(story: Story) -> Table:
+    rows = [_data_row(story, party) for party in story.parties]
+    return Table(
+        "What each party brought; the data contract's hash stands for its settings and classes",
+        ("Party", "Patients", "Images", "Quarantined", "Data contract", "Code"),
+        rows,
+        numeric=frozenset({1, 2, 3}),
+        code=frozenset({4}),
+        total="",
+    )
+
+
+def _data_row(story: Story, party: str) -> tuple[str, ...]:
+    hello = story.hellos.get(party)
+    if hello is None:
+        return (story.label(party), *[UNKNOWN] * 5)
+    return (
+        story.label(party),
+        f"{hello.patients:,}",
+        f"{hello.images:,}",
+        f"{sum(hello.quarantine.values()):,}",
+        hello.contract_hash[:12],
+        hello.code_version,
+    )
+
+
+def _quarantine(story: Story) -> Table:
+    rows = [
+        (story.label(party), reason.replace("_", " "), f"{count:,}")
+        for party in story.parties
+        if party in story.hellos
+        for reason, count in sorted(story.hellos[party].quarantine.items())
+    ]
+    caption = "Files that could not be used, by reason; which ones is known at the hospital only"
+    columns = ("Party", "Reason", "Files")
+    return Table(caption, columns, rows, numeric=frozenset({2}), total="")
+
+
+def _hashes(story: Story) -> Table:
+    rows = [
+        (f"Best model (round {story.end.best_round})", story.end.best.sha256),
+        ("Final model", story.end.final.sha256),
+        ("Task file", story.agreement.task_hash),
+    ]
+    columns = ("What", "SHA-256")
+    return Table("Fingerprints", columns, rows, code=frozenset({1}), total="")
+
+
+def _ledgers(heads: Mapping[str, Mapping[str, Any]]) -> Table:
+    rows = [(who, str(head["index"]), str(head["hash"])) for who, head in sorted(heads.items())]
+    columns = ("Kept by", "Last entry", "Hash")
+    caption = "The last entry of each ledger: whoever keeps one can show that it is unchanged"
+    return Table(caption, columns, rows, numeric=frozenset({1}), code=frozenset({2}), total="")

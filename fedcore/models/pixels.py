@@ -1,0 +1,27 @@
+"""The normalisation of pixels as plain numbers: agreed in the task file, stored with the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fedcore.config.task import DataSection
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Per channel: a pixel in 0..1 becomes (pixel - mean) / std."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def normalisation(section: DataSection, channels: int) -> Normalisation:
+    """ImageNet's constants (for one channel their average), or nothing: mean 0 and std 1."""
+    if section.normalize == "none":
+        return Normalisation((0.0,) * channels, (1.0,) * channels)
+    if channels == 1:
+        return Normalisation((sum(IMAGENET_MEAN) / 3,), (sum(IMAGENET_STD) / 3,))
+    return Normalisation(IMAGENET_MEAN, IMAGENET_STD)

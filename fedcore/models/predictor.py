@@ -1,0 +1,136 @@
+"""The served model: a small JSON description and a safetensors file, rebuilt into a classifier.
+
+torch is imported when a network is rebuilt, not when this module is: whoever only writes the
+description (the coordinator, when it registers a model) needs no torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from fedcore.config.base import validate
+from fedcore.config.task import ModelSection, TaskFile
+from fedcore.errors import ModelError, problem
+from fedcore.models.pixels import Normalisation, normalisation
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Description:
+    """All that is needed besides the weights: network, normalisation, class names in order."""
+
+    model: ModelSection
+    normalisation: Normalisation
+    classes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, to be stored beside the weights."""
+        return {
+            "model": self.model.model_dump(mode="json", exclude={"weights"}),
+            "normalisation": {
+                "mean": list(self.normalisation.mean),
+                "std": list(self.normalisation.std),
+            },
+            "classes": list(self.classes),
+        }
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any], where: object = "the model description") -> Self:
+        """The inverse of `to_json`; raises `ModelError` on anything else."""
+        try:
+            constants = content["normalisation"]
+            mean = tuple(float(value) for value in constants["mean"])
+            std = tuple(float(value) for value in constants["std"])
+            classes = tuple(str(name) for name in content["classes"])
+            section = content["model"]
+        except (KeyError, TypeError, ValueError):
+            raise ModelError(
+                f"{where}: it lacks model, normalisation or classes: give the file that was stored "
+                "with the model"
+            ) from None
+        model = validate(ModelSection, section, str(where), ModelError)
+        return cls(model, Normalisation(mean, std), classes)
+
+
+def describe(task: TaskFile, classes: Sequence[str] | None = None) -> Description:
+    """The description of a task's model; class names default to the task's, else to numbers."""
+    names = classes or task.data.classes or [str(n) for n in range(task.model.num_classes)]
+    constants = normalisation(task.data, task.model.input_size[0])
+    return Description(task.model, constants, tuple(names))
+
+
+class Predictor:
+    """A classifier that is ready to be asked, on the CPU; normalisation is inside."""
+
+    def __init__(self, description: Description, weights: Path) -> None:
+        """Rebuild the network; raises `ModelError` when the weights are of another one."""
+        import torch  # noqa: PLC0415
+
+        from fedcore.models import catalogue, inference, state  # noqa: PLC0415
+        from fedcore.models.weights import read_weights  # noqa: PLC0415
+        from fedcore.params import schema  # noqa: PLC0415
+
+        self.description = description
+        self._network = catalogue.build(description.model, seed=0, where="the model description")
+        fresh = state.to_params(self._network)
+        state.load_params(self._network, fresh | read_weights(weights, schema(fresh)).params)
+        inference.lay_out(self._network, "cpu", torch.channels_last)
+        self._network.eval()
+        self._normalise = inference.Normalise(description.normalisation)
+
+    @classmethod
+    def from_files(cls, description: Path, weights: Path) -> Self:
+        """Rebuild from the two files; raises `ModelError` when one is missing or does not fit."""
+        try:
+            content = json.loads(description.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            raise ModelError(
+                f"{description}: no readable model description: give the JSON file that was stored "
+                "with the model"
+            ) from None
+        return cls(Description.from_json(content, description), weights)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the probabilities' columns."""
+        return self.description.classes
+
+    def probabilities(self, images: npt.ArrayLike) -> Floats:
+        """Probabilities (N, classes) of float images (N, C, H, W) in 0..1.
+
+        Bit-equal to what evaluation counts for the same pixels (byte / 255, in the same order and
+        with the same number of threads). Raises `ModelError` for another shape or range.
+        """
+        import torch  # noqa: PLC0415
+
+        from fedcore.models import inference  # noqa: PLC0415
+
+        pixels = self._checked(images)
+        parts: list[Floats] = [np.empty((0, len(self.classes)), dtype=np.float32)]
+        with torch.inference_mode():
+            for start, end in inference.slices(len(pixels)):
+                batch = torch.from_numpy(pixels[start:end])
+                logits = self._network(self._normalise.floats(batch, torch.channels_last))
+                parts.append(inference.probabilities_of(logits))
+        return np.concatenate(parts)
+
+    def _checked(self, images: npt.ArrayLike) -> Floats:
+        pixels = np.array(images, dtype=np.float32)
+        size = self.description.model.input_size
+        if pixels.ndim != 4 or pixels.shape[1:] != size:
+            wanted = f"give shape (N, {size[0]}, {size[1]}, {size[2]})"
+            raise ModelError(problem("the request", "images", pixels.shape, wanted))
+        if pixels.size and not (pixels.min() >= 0 and pixels.max() <= 1):
+            span = (float(pixels.min()), float(pixels.max()))
+            raise ModelError(
+                problem("the request", "images", span, "give pixels from 0 to 1, bytes over 255")
+            )
+        return pixels

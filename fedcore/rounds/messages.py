@@ -1,0 +1,197 @@
+"""The words that pass through the exchange: small, frozen, signed by whoever wrote them.
+
+None holds a time of day, so whoever repeats a step writes the same bytes again; the two that do
+carry a duration or a decision (`Record`, `Combined`) stand as first written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import Field
+
+from fedcore.config.base import Section
+
+Reason = str
+
+
+class ObjectRef(Section):
+    """A large object in the exchange: where it lies and what it must hash to."""
+
+    key: str = Field(max_length=512)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size: int = Field(ge=0)
+
+
+class Member(Section):
+    """A party as the agreement names it."""
+
+    party_id: str = Field(max_length=32)
+    role: Literal["guest", "host"]
+
+    @property
+    def label(self) -> str:
+        """Role and id, as shown to a person: `host-10000`."""
+        return f"{self.role}-{self.party_id}"
+
+
+class Agreement(Section):
+    """The coordinator's first word: which task, which parties. Signing it founds the run."""
+
+    run: str
+    task: dict[str, Any]
+    task_hash: str
+    parties: tuple[Member, ...]
+    code_version: str
+
+
+class Hello(Section):
+    """A party's first word: ready, with this task file and data of this contract hash."""
+
+    run: str
+    party: str
+    role: Literal["guest", "host"]
+    task_hash: str
+    contract_hash: str
+    code_version: str
+    classes: tuple[str, ...]
+    patients: int = Field(ge=0)
+    images: int = Field(ge=0)
+    quarantine: dict[str, int]
+    kept_home: tuple[str, ...] = ()
+    initial: ObjectRef | None = None
+
+
+class Invitation(Section):
+    """Train from these weights, in this round."""
+
+    run: str
+    round: int = Field(ge=1)
+    parties: tuple[str, ...]
+    weights: ObjectRef
+    task_hash: str
+    clip_norm: float | None = None
+
+
+class Reply(Section):
+    """One party's answer to an invitation. `metrics` is empty when withheld."""
+
+    run: str
+    round: int = Field(ge=1)
+    party: str
+    base: str = Field(description="SHA-256 of the weights that the training started from")
+    update: ObjectRef
+    codec: Literal["float32"]
+    patients: int = Field(ge=1)
+    images: int = Field(ge=1)
+    metrics: dict[str, float]
+    task_hash: str
+    contract_hash: str
+    code_version: str
+
+
+class Combined(Section):
+    """The round's new model, who is in it with which weight, and who is not and why."""
+
+    run: str
+    round: int = Field(ge=1)
+    model: ObjectRef
+    weights: dict[str, float]
+    absent: dict[str, Reason]
+
+
+class FinalEvaluation(Section):
+    """Score these models on the test split: name ('best', 'final') to weights."""
+
+    run: str
+    models: dict[str, ObjectRef]
+    rounds: dict[str, int]
+
+
+class Score(Section):
+    """One party's scores by model hash; `None` where too few patients stand behind them."""
+
+    run: str
+    party: str
+    round: int = Field(ge=0, description="0: the final test")
+    scores: dict[str, dict[str, Any] | None]
+
+
+class PartyResult(Section):
+    """What a round's record says of one party; numbers are absent when withheld."""
+
+    role: Literal["guest", "host"]
+    status: str = Field(description="admitted, or why not")
+    weight: float = 0.0
+    patients: int = 0
+    images: int = 0
+    train_loss: float | None = None
+    train_accuracy: float | None = None
+    loss: float | None = None
+    accuracy: float | None = None
+    auroc: float | None = None
+
+
+class Record(Section):
+    """The commit marker of a round: what came of it, in numbers."""
+
+    run: str
+    round: int = Field(ge=1)
+    model: ObjectRef
+    parties: dict[str, PartyResult]
+    loss: float | None = None
+    accuracy: float | None = None
+    auroc: float | None = None
+    train_loss: float | None = None
+    train_accuracy: float | None = None
+    bytes_up: int = 0
+    bytes_down: int = 0
+    seconds: float = 0.0
+
+
+class End(Section):
+    """The last word: why the training ended and which models it made."""
+
+    run: str
+    reason: str
+    rounds: int
+    best_round: int
+    best: ObjectRef
+    final: ObjectRef
+    classes: tuple[str, ...]
+    scores: dict[str, dict[str, dict[str, Any] | None]] = Field(
+        description="model name -> party id -> test scores (fedcore.metrics.Scores as JSON)"
+    )
+
+
+def line(record: Record, total: int) -> str:
+    """A round as one line, in the words of the field.
+
+    `Epoch 10/50 - Guest Loss: 0.215 | Acc: 89.2% - Host Loss: 0.198 | ... - Federated Loss: ...`
+    """
+    roles = [result.role for result in record.parties.values()]
+    parts = [
+        f"{_name(party, result, roles)} {_numbers(result.loss, result.accuracy)}"
+        if result.status == "admitted"
+        else f"{_name(party, result, roles)} {result.status}"
+        for party, result in sorted(record.parties.items(), key=_guest_first)
+    ]
+    parts.append(f"Federated {_numbers(record.loss, record.accuracy)}")
+    return f"Epoch {record.round}/{total} - " + " - ".join(parts)
+
+
+def _guest_first(item: tuple[str, PartyResult]) -> tuple[bool, str]:
+    return item[1].role != "guest", item[0]
+
+
+def _name(party: str, result: PartyResult, roles: Sequence[str]) -> str:
+    """`Guest`, `Host`; with several hosts the id tells them apart."""
+    name = result.role.capitalize()
+    return f"{name} {party}" if roles.count(result.role) > 1 else name
+
+
+def _numbers(loss: float | None, accuracy: float | None) -> str:
+    shown_loss = "withheld" if loss is None else f"{loss:.3f}"
+    shown_accuracy = "withheld" if accuracy is None else f"{accuracy:.1%}"
+    return f"Loss: {shown_loss} | Acc: {shown_accuracy}"

@@ -1,0 +1,20 @@
+"""The party's side: say hello, answer invitations, score models. The only room with patients."""
+
+from fedcore.rounds.party.desk import Desk
+from fedcore.rounds.party.greeting import greet, join, require_same_task
+from fedcore.rounds.party.requests import Request, next_request
+from fedcore.rounds.party.scoring import score, score_final
+from fedcore.rounds.party.training import train, upload
+
+__all__ = [
+    "Desk",
+    "Request",
+    "greet",
+    "join",
+    "next_request",
+    "require_same_task",
+    "score",
+    "score_final",
+    "train",
+    "upload",
+]

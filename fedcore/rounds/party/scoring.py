@@ -1,0 +1,48 @@
+"""Scoring: how good a global model is on this hospital's own patients, as counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fedcore.data.images import ImageSet
+from fedcore.exchange import keys
+from fedcore.rounds import sealed
+from fedcore.rounds.messages import Combined, FinalEvaluation, ObjectRef, Score
+from fedcore.rounds.party import weights
+from fedcore.rounds.party.desk import Desk
+from fedcore.training.evaluation import evaluate, withhold
+
+
+def score(desk: Desk, number: int) -> Score:
+    """Score round `number`'s combined model on the validation split and send the counts."""
+    key, public = keys.combined(desk.run, number), desk.coordinator_key()
+    combined = sealed.read(desk.store, key, Combined, public)
+    found = {combined.model.sha256: _scores(desk, combined.model, number, desk.cohort.validation)}
+    message = Score(run=desk.run, party=desk.party, round=number, scores=found)
+    desk.send("scores", keys.score(desk.party, desk.run, number), message)
+    return message
+
+
+def score_final(desk: Desk) -> Score:
+    """Score the models of the final request on the test split and send the counts."""
+    key, public = keys.final_evaluation(desk.run), desk.coordinator_key()
+    request = sealed.read(desk.store, key, FinalEvaluation, public)
+    found: dict[str, dict[str, Any] | None] = {}
+    for name, ref in sorted(request.models.items()):
+        if ref.sha256 not in found:
+            number = request.rounds[name]
+            found[ref.sha256] = _scores(desk, ref, number, desk.cohort.test)
+    message = Score(run=desk.run, party=desk.party, round=0, scores=found)
+    desk.send("test scores", keys.final_score(desk.party, desk.run), message)
+    return message
+
+
+def _scores(desk: Desk, ref: ObjectRef, number: int, images: ImageSet) -> dict[str, Any] | None:
+    """The counts as they may leave; `None` when too few patients stand behind them."""
+    if not len(images):
+        return None
+    params = weights.to_score(desk, ref, number)
+    desk.progress("evaluate", 0, 1, None)
+    known = withhold(evaluate(desk.network, params, images, desk.task), desk.task.data.min_reported)
+    desk.progress("evaluate", 1, 1, None)
+    return known.to_json() if known is not None else None

@@ -1,0 +1,68 @@
+"""Global models as they come in, and what of the model stays at home."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from fedcore.audit.durable import hash_file, replace_with
+from fedcore.errors import Refused
+from fedcore.exchange import codec
+from fedcore.models.state import shared_names, to_params
+from fedcore.params import Array, Params, require_finite, schema
+from fedcore.rounds import sealed
+from fedcore.rounds.messages import ObjectRef
+from fedcore.rounds.party.desk import Desk
+
+
+def open_model(desk: Desk, ref: ObjectRef) -> Params:
+    """The referenced global model, checked against size, hash, schema and for finite values.
+
+    Fetched once: a model that was scored after one round is where the next round starts.
+    """
+    path = desk.spool / f"model-{ref.sha256[:16]}.safetensors"
+    if not path.exists() or hash_file(path) != ref.sha256:
+        replace_with(path, [sealed.fetch(desk.store, ref)])
+        _keep_newest(desk.spool, path)
+    params = codec.decode(path.read_bytes(), schema(to_params(desk.network)))
+    require_finite(params)
+    return params
+
+
+def with_home(desk: Desk, params: Mapping[str, Array], number: int) -> Params:
+    """The model as this party uses it in round `number`: with its own kept-home part, if any.
+
+    The newest part kept in a round before `number` counts, so a repeated round starts the same.
+    """
+    kept = [path for path in sorted(desk.spool.glob("home-*")) if path.name < _home_name(number)]
+    if not kept:
+        return dict(params)
+    return {**params, **codec.decode(kept[-1].read_bytes())}
+
+
+def keep_home(desk: Desk, trained: Mapping[str, Array], number: int) -> None:
+    """Keep what the task file leaves at home (BatchNorm's statistics, say) for the next round."""
+    shared = set(shared_names(desk.network, desk.task.federation.batch_norm))
+    home = {name: array for name, array in trained.items() if name not in shared}
+    if home:
+        replace_with(desk.spool / _home_name(number), [codec.encode(home)])
+
+
+def to_score(desk: Desk, ref: ObjectRef, number: int) -> Params:
+    """The model after round `number` as this party would use it."""
+    try:
+        return with_home(desk, open_model(desk, ref), number + 1)
+    except Refused as refused:
+        raise Refused(refused.reason, f"the global model of round {number}") from None
+
+
+def _home_name(number: int) -> str:
+    return f"home-{number:05d}.safetensors"
+
+
+def _keep_newest(spool: Path, newest: Path, count: int = 3) -> None:
+    """Bound the disk space of fetched models."""
+    models = sorted(spool.glob("model-*"), key=lambda path: path.stat().st_mtime_ns)
+    for path in models[:-count]:
+        if path != newest:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,78 @@
+"""Messages and models on their way into and out of the exchange: sealed, checked, written once."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from fedcore.audit.signing import SigningKey
+from fedcore.config.base import Section
+from fedcore.errors import Conflict, NotThere, Refused
+from fedcore.exchange.envelope import fetch_envelope, seal
+from fedcore.exchange.store import ObjectStore
+from fedcore.rounds.messages import ObjectRef
+
+M = TypeVar("M", bound=Section)
+
+
+def publish(store: ObjectStore, key: str, message: Section, signer: SigningKey) -> bytes:
+    """Seal and write a message; the bytes written. `Conflict` if other bytes stand there."""
+    body = seal_message(message, signer)
+    store.put_once(key, body)
+    return body
+
+
+def seal_message(message: Section, signer: SigningKey) -> bytes:
+    """The message's canonical bytes, signed."""
+    return seal(message.model_dump(mode="json"), signer)
+
+
+def settle(store: ObjectStore, key: str, message: M, signer: SigningKey) -> M:
+    """Write a decision unless one of ours stands already; the one that stands, from now on.
+
+    A restarted coordinator, or a second one with the same key, thereby follows the first.
+    """
+    try:
+        publish(store, key, message, signer)
+    except Conflict:
+        return read(store, key, type(message), signer.public)
+    return message
+
+
+def read(store: ObjectStore, key: str, kind: type[M], public: str | None) -> M:
+    """Fetch, verify and parse a message; `Refused` when any of it fails, `NotThere` if absent."""
+    payload = fetch_envelope(store, key, public).payload
+    try:
+        return kind.model_validate(payload)
+    except ValidationError:
+        raise Refused("malformed", f"{key} is no {kind.__name__}") from None
+
+
+def read_if_there(store: ObjectStore, key: str, kind: type[M], public: str | None) -> M | None:
+    """`read`, or `None` while nothing is there."""
+    try:
+        return read(store, key, kind, public)
+    except NotThere:
+        return None
+
+
+def writer_of(store: ObjectStore, key: str) -> str:
+    """The public key that signed the message at `key`; `Refused` if the signature fails."""
+    return fetch_envelope(store, key).signer
+
+
+def reference(key: str, body: bytes) -> ObjectRef:
+    """What a message says of a large object."""
+    return ObjectRef(key=key, sha256=hashlib.sha256(body).hexdigest(), size=len(body))
+
+
+def fetch(store: ObjectStore, ref: ObjectRef) -> bytes:
+    """The referenced bytes; `Refused` unless size and hash are as announced."""
+    if store.size(ref.key) != ref.size:
+        raise Refused("wrong_size", f"{ref.key} is not of {ref.size} bytes")
+    body = store.get(ref.key)
+    if hashlib.sha256(body).hexdigest() != ref.sha256:
+        raise Refused("wrong_hash", f"{ref.key} does not hash to {ref.sha256[:12]}")
+    return body

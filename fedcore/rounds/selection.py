@@ -1,0 +1,30 @@
+"""Which round was best, and whether to go on: pure functions of the records so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fedcore.config.task import EarlyStopping
+from fedcore.rounds.messages import Record
+
+
+def merit(record: Record, metric: str) -> float:
+    """The federated value of `metric`, turned so that more is better; -inf when withheld."""
+    value = getattr(record, metric)
+    if value is None:
+        return float("-inf")
+    return -float(value) if metric == "loss" else float(value)
+
+
+def best_round(records: Sequence[Record], metric: str) -> Record:
+    """The record with the most merit, the earliest of equals; raises `ValueError` when empty."""
+    return max(records, key=lambda record: (merit(record, metric), -record.round))
+
+
+def should_stop(records: Sequence[Record], metric: str, rule: EarlyStopping | None) -> bool:
+    """Whether the last `patience` rounds brought no improvement above `min_delta`."""
+    if rule is None or len(records) <= rule.patience:
+        return False
+    before = max(merit(record, metric) for record in records[: -rule.patience])
+    lately = max(merit(record, metric) for record in records[-rule.patience :])
+    return not lately > before + rule.min_delta

@@ -1,0 +1,17 @@
+"""What a party's update weighs in the mean."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+
+def weight_of(
+    weighting: Literal["patients", "images", "equal"], patients: int, images: int
+) -> float:
+    """The weight by training patients, by training images, or one for everybody.
+
+    FedAvg (McMahan et al. 2017, "Communication-Efficient Learning of Deep Networks from
+    Decentralized Data") weighs by samples; with several images of a patient the patient is the
+    independent sample, so `patients` is the task file's default.
+    """
+    return {"patients": float(patients), "images": float(images), "equal": 1.0}[weighting]

@@ -1,0 +1,84 @@
+"""Which images make up which batch: a stated order that follows from seed, party and round."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count, islice
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from fedcore.data.images import ImageSet
+from fedcore.errors import DataError
+from fedcore.models.inference import Normalise
+from fedcore.models.state import as_tensor
+from fedcore.training.hardware import Hardware
+from fedcore.training.plan import TrainPlan, batch_bounds
+from fedcore.training.reproducible import derive_seed
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The images of one batch by index, and which of them are mirrored (none: `None`)."""
+
+    indices: npt.NDArray[np.int64]
+    mirrored: npt.NDArray[np.bool_] | None
+
+
+def draws(plan: TrainPlan, images: int, party_id: str, number: int) -> Iterator[Draw]:
+    """The batches of round `number` (from 1): pass after pass, each in an order of its own.
+
+    Images are told apart by their index, so the set's own order takes part in what is learned.
+    """
+    return islice(_passes(plan, images, party_id, number), plan.steps_per_round(images))
+
+
+def _passes(plan: TrainPlan, images: int, party_id: str, number: int) -> Iterator[Draw]:
+    bounds = batch_bounds(images, plan.batch_size)
+    for passed in count():
+        random = np.random.default_rng(derive_seed(plan.seed, "order", party_id, number, passed))
+        order = random.permutation(images)
+        mirrored = random.random(images) < 0.5 if plan.flip else None
+        for start, end in bounds:
+            yield Draw(order[start:end], None if mirrored is None else mirrored[start:end])
+
+
+class Feed:
+    """Turns draws into normalised batches on the device."""
+
+    def __init__(self, images: ImageSet, plan: TrainPlan, hardware: Hardware) -> None:
+        self._images = images
+        self._labels = torch.from_numpy(np.array(images.labels, dtype=np.int64))
+        self._device = hardware.device
+        self._layout = hardware.layout
+        self._normalise = Normalise(plan.normalisation, hardware.device)
+
+    def batch(self, draw: Draw) -> tuple[torch.Tensor, torch.Tensor]:
+        """Images (B, C, H, W) float32 and labels (B,) int64."""
+        pixels = as_tensor(self._images.batch(draw.indices))
+        if draw.mirrored is not None:
+            chosen = torch.from_numpy(draw.mirrored)
+            pixels[chosen] = pixels[chosen].flip(-1)
+        labels = self._labels[torch.from_numpy(draw.indices)]
+        return self._normalise.bytes(pixels, self._layout), labels.to(self._device)
+
+
+def require_usable(images: ImageSet, plan: TrainPlan) -> None:
+    """Raise `DataError` unless the set can be trained on or scored with this plan's network."""
+    if not len(images):
+        raise DataError("the data folder: there is no image in this split: add images or patients")
+    shape = images.batch(np.zeros(1, dtype=np.int64)).shape[1:]
+    if shape != plan.input_size:
+        raise DataError(
+            f"the data folder: images are {shape} and model.input_size is {plan.input_size}: "
+            "prepare the images for this task file"
+        )
+    lowest, highest = int(images.labels.min()), int(images.labels.max())
+    if lowest < 0 or highest >= plan.num_classes:
+        odd = lowest if lowest < 0 else highest
+        raise DataError(
+            f"the data folder: class number {odd} is not below model.num_classes, "
+            f"{plan.num_classes}: correct the labels or the task file"
+        )

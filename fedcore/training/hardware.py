@@ -1,0 +1,50 @@
+"""On what a party computes: device, precision, memory layout and threads."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from fedcore.config.task import TrainingSection
+from fedcore.errors import InputError, problem
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What the `auto` settings of the task file came out as on one machine."""
+
+    device: Literal["cpu", "cuda"] = "cpu"
+    bfloat16: bool = False
+    channels_last: bool = False
+    threads: int = 1
+
+    @property
+    def layout(self) -> torch.memory_format:
+        """The memory layout of images and kernels in training."""
+        return torch.channels_last if self.channels_last else torch.contiguous_format
+
+
+def hardware_for(section: TrainingSection, *, gpu: bool, cores: int) -> Hardware:
+    """Resolve the `auto` settings for a machine with or without a GPU and with `cores` cores.
+
+    Without a GPU, bfloat16 is left to whoever asks for it: it is faster only on processors that
+    have it in hardware. Raises `InputError` when a GPU is demanded and there is none.
+    """
+    if section.device == "cuda" and not gpu:
+        raise InputError(
+            problem("the task file", "training.device", "cuda", "no GPU is usable here; write auto")
+        )
+    on_gpu = gpu and section.device != "cpu"
+    bfloat16 = section.precision == "bfloat16" or (section.precision == "auto" and on_gpu)
+    channels_last = section.channels_last == "on" or (section.channels_last == "auto" and bfloat16)
+    # Logical cores come in pairs that share one floating-point unit.
+    threads = section.threads or max(1, cores // 2)
+    return Hardware("cuda" if on_gpu else "cpu", bfloat16, channels_last, threads)
+
+
+def this_machine(section: TrainingSection) -> Hardware:
+    """Resolve the `auto` settings for the machine that this process runs on."""
+    return hardware_for(section, gpu=torch.cuda.is_available(), cores=os.cpu_count() or 1)

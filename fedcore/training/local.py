@@ -1,0 +1,183 @@
+"""One round of training at one party: global parameters in, trained parameters and metrics out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from fedcore.config.task import TaskFile
+from fedcore.data.images import ImageSet
+from fedcore.errors import Refused, TrainingFailed, problem
+from fedcore.models.inference import lay_out
+from fedcore.models.state import load_params, to_params
+from fedcore.params import Params, require_finite
+from fedcore.training.batches import Feed, draws, require_usable
+from fedcore.training.corrections import Proximal
+from fedcore.training.hardware import Hardware, this_machine
+from fedcore.training.plan import TrainPlan, plan_for
+from fedcore.training.reproducible import derive_seed, reproducible
+from fedcore.training.schedule import learning_rate
+
+OnStep = Callable[[int, int, float], None]
+# Reading a number off a GPU makes it wait; a person watching does not need every one.
+GPU_LOOKS_EVERY = 10
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a round gave: `metrics` are loss and accuracy as means over all images seen in it."""
+
+    params: Params
+    metrics: dict[str, float]
+    steps: int
+    images: int
+
+
+def train_round(
+    network: nn.Module,
+    start: Params,
+    images: ImageSet,
+    task: TaskFile,
+    *,
+    party_id: str,
+    number: int,
+    hardware: Hardware | None = None,
+    on_step: OnStep | None = None,
+) -> TrainResult:
+    """Train `network`, starting from `start`, for round `number` (from 1) on a party's images.
+
+    `hardware` defaults to this machine's. `on_step(done, total, loss)` is called
+    after every step (on a GPU after every tenth) and may raise to stop. Metrics are those of
+    training mode: each batch as the network was before its step, without the proximal term.
+
+    Raises `DataError` for images that do not fit, `Refused` for a `start` of another schema,
+    `TrainingFailed` when the loss is no number any more or memory runs out.
+    """
+    plan, machine = plan_for(task), hardware or this_machine(task.training)
+    require_usable(images, plan)
+    with reproducible(derive_seed(plan.seed, "torch", party_id, number), machine):
+        lay_out(network, machine.device, machine.layout)
+        load_params(network, start)
+        weights = _class_weights(plan, images, machine)
+        training = _Training(network, plan, machine, weights)
+        steps = plan.steps_per_round(len(images))
+        feed = Feed(images, plan, machine)
+        for done, draw in enumerate(draws(plan, len(images), party_id, number)):
+            rate = learning_rate(plan, (number - 1) * steps + done, plan.rounds * steps, steps)
+            loss = training.step(*feed.batch(draw), rate)
+            if machine.device == "cpu" or (done + 1) % GPU_LOOKS_EVERY == 0 or done + 1 == steps:
+                _look(float(loss), done + 1, steps, plan, on_step)
+        return TrainResult(_trained(network, plan), training.metrics(), steps, len(images))
+
+
+class _Training:
+    """Network, optimiser and running sums of one round; everything stays on the device."""
+
+    def __init__(
+        self, network: nn.Module, plan: TrainPlan, machine: Hardware, weights: torch.Tensor | None
+    ) -> None:
+        self._network = network.train()
+        self._optimizer = make_optimizer(network, plan)
+        self._proximal = Proximal(network.parameters(), plan.mu)
+        self._weights = weights
+        self._machine = machine
+        self._seen = 0
+        self._loss = torch.zeros((), dtype=torch.float64, device=machine.device)
+        self._right = torch.zeros((), dtype=torch.int64, device=machine.device)
+
+    def step(self, pixels: torch.Tensor, labels: torch.Tensor, rate: float) -> torch.Tensor:
+        """One optimiser step; gives the batch's mean loss before it."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._optimizer.zero_grad(set_to_none=True)
+        with torch.enable_grad(), _in_words():
+            with torch.autocast(self._machine.device, torch.bfloat16, self._machine.bfloat16):
+                logits = self._network(pixels)
+            loss = cross_entropy(logits.float(), labels, weight=self._weights)
+            loss.backward()  # type: ignore[no-untyped-call]
+        self._proximal.pull()
+        self._optimizer.step()
+        self._count(logits.detach(), labels, loss.detach())
+        return loss.detach()
+
+    def metrics(self) -> dict[str, float]:
+        """Mean loss and accuracy over the images seen so far."""
+        return {
+            "loss": float(self._loss) / self._seen,
+            "accuracy": float(self._right) / self._seen,
+        }
+
+    def _count(self, logits: torch.Tensor, labels: torch.Tensor, loss: torch.Tensor) -> None:
+        self._seen += len(labels)
+        self._loss += loss * len(labels)
+        self._right += (logits.argmax(dim=1) == labels).sum()
+
+
+def make_optimizer(network: nn.Module, plan: TrainPlan) -> torch.optim.Optimizer:
+    """A fresh optimiser over the trainable parameters, with torch's fused kernels."""
+    parameters = [one for one in network.parameters() if one.requires_grad]
+    decay = plan.weight_decay
+    if plan.optimizer == "sgd":
+        return torch.optim.SGD(
+            parameters, plan.lr, momentum=plan.momentum, weight_decay=decay, fused=True
+        )
+    kind = torch.optim.Adam if plan.optimizer == "adam" else torch.optim.AdamW
+    return kind(parameters, plan.lr, weight_decay=decay, fused=True)
+
+
+def _class_weights(plan: TrainPlan, images: ImageSet, machine: Hardware) -> torch.Tensor | None:
+    """Per class N / (C * its count at this party), so that every class weighs the same.
+
+    A class without images weighs nothing. `None` when classes are not weighted.
+    """
+    if not plan.balanced:
+        return None
+    counts = np.bincount(images.labels, minlength=plan.num_classes)
+    balanced = counts.sum() / (len(counts) * np.maximum(counts, 1)) * (counts > 0)
+    return torch.tensor(balanced, dtype=torch.float32, device=machine.device)
+
+
+def _look(loss: float, done: int, total: int, plan: TrainPlan, on_step: OnStep | None) -> None:
+    if not math.isfinite(loss):
+        raise TrainingFailed(_diverged(plan, f"the loss was {loss} at step {done} of {total}"))
+    if on_step is not None:
+        on_step(done, total, loss)
+
+
+def _trained(network: nn.Module, plan: TrainPlan) -> Params:
+    params = to_params(network)
+    try:
+        require_finite(params)
+    except Refused as refusal:
+        raise TrainingFailed(_diverged(plan, f"after the last step {refusal.detail}")) from None
+    return params
+
+
+def _diverged(plan: TrainPlan, what: str) -> str:
+    remedy = f"{what}; lower the learning rate, or set training.precision to float32"
+    return problem("the task file", "federation.lr", plan.lr, remedy)
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """Two things that torch says at length and a person can act on, in one sentence."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise TrainingFailed(
+            "the task file: federation.batch_size is too large for this GPU's memory: lower it"
+        ) from None
+    except ValueError as fault:
+        if "more than 1 value per channel" not in str(fault):
+            raise
+        raise TrainingFailed(
+            "the task file: federation.batch_size leaves a batch of one image, from which this "
+            "network's BatchNorm cannot learn: use batches and training sets of 2 images or more"
+        ) from None

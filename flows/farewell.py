@@ -1,0 +1,80 @@
+"""The last lines on the terminal: what was learned, where it lies, how to look at it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from fedcore.metrics import Scores, pool
+from fedcore.rounds.messages import End
+from flows.launch import Plan
+from flows.terminal import Terminal
+
+
+def farewell(terminal: Terminal, plan: Plan) -> None:
+    """Print what the events of the run have told; nothing for a run that told no end."""
+    told = terminal.told.get("end")
+    if told is None:
+        return
+    end = End.model_validate(told["end"])
+    lines = ["", _learned(end), *_lies(plan), *_tracking(terminal), *_prefect(plan, terminal)]
+    for text in lines:
+        terminal.say(text)
+
+
+def _learned(end: End) -> str:
+    scores = [Scores.from_json(one) for one in end.scores["best"].values() if one]
+    pooled = pool(scores)
+    rounds = f"{end.rounds} rounds ({end.reason}), best after round {end.best_round}"
+    if pooled is None:
+        return f"Trained {rounds}; test scores withheld: too few patients at every party"
+    return (
+        f"Trained {rounds}: AUROC {pooled.auroc:.3f}, accuracy {pooled.accuracy:.1%} "
+        f"on {pooled.images} held-out images of {pooled.patients} patients"
+    )
+
+
+def _lies(plan: Plan) -> list[str]:
+    output = next((seat.output for seat in plan.parties if seat.output), None)
+    if output is None:
+        return []
+    folder = Path(output)
+    return [
+        f"  model      {_short(folder / 'best.safetensors')} (and final.safetensors)",
+        f"  report     {_short(folder / 'report.html')}",
+        f"  metrics    {_short(folder / 'metrics.csv')} (and metrics.parquet)",
+    ]
+
+
+def _tracking(terminal: Terminal) -> list[str]:
+    told = terminal.told.get("registered")
+    if told is None:
+        return []
+    command = f"{_program('mlflow')} ui --backend-store-uri {shlex.quote(told['uri'])}"
+    if told["uri"].startswith("http"):
+        command = told["uri"]
+    return [f"  registered {told['model']} in MLflow", f"  MLflow UI  {command}"]
+
+
+def _prefect(plan: Plan, terminal: Terminal) -> list[str]:
+    url = os.environ.get("PREFECT_API_URL", "")
+    home = plan.parties[0].folder / "prefect"
+    if terminal.told.get("prefect", {}).get("temporary"):
+        return [f"  Prefect UI PREFECT_HOME={_short(home)} {_program('prefect')} server start"]
+    return [f"  Prefect UI {url.removesuffix('/api')}"]
+
+
+def _program(name: str) -> str:
+    """The program beside this Python if it lies there, else its plain name."""
+    beside = Path(sys.executable).parent / name
+    return _short(beside) if beside.exists() else name
+
+
+def _short(path: Path) -> str:
+    """Relative to the current folder where that is shorter."""
+    try:
+        return shlex.quote(str(path.relative_to(Path.cwd())))
+    except ValueError:
+        return shlex.quote(str(path))

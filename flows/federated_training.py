@@ -1,0 +1,57 @@
+"""The coordinator's flow: one training, round by round, until the last or until nothing improves.
+
+It can be killed at any line and started again, here or elsewhere: every step finds what stands in
+the exchange and goes on.
+"""
+
+from __future__ import annotations
+
+import time
+
+from prefect import flow
+
+from tasks.coordinator import closing, opening, rounds, tracked
+from tasks.seat import Seat
+
+
+@flow(
+    name="federated-training",
+    flow_run_name="{run}",
+    persist_result=False,
+    validate_parameters=False,
+)
+def federated_training(seat: str, run: str) -> str:
+    """Train as the seat's task file says; the registered model's name and version."""
+    labels = {member.party_id: member.label for member in Seat.load(seat).members}
+    opening.found(seat)
+    opening.welcome(seat)
+    opening.adopt_initial_model(seat)
+    while (number := rounds.next_round(seat)) is not None:
+        run_round(seat, number, labels)
+    run_final_test(seat, labels)
+    closing.conclude(seat)
+    return tracked.register(seat)
+
+
+def run_round(seat: str, number: int, labels: dict[str, str]) -> None:
+    """One round: invite, gather, combine, score at home, record; then tell MLflow."""
+    begun, until = time.monotonic(), rounds.deadline(seat)
+    invited = rounds.invite(seat, number)
+    asked = {one: rounds.ask_party.submit(seat, number, one, labels[one], until) for one in invited}
+    answers = {party: reply.result() for party, reply in asked.items()}
+    rounds.combine(seat, number, answers)
+    until = rounds.deadline(seat)
+    scored = [rounds.await_score.submit(seat, number, one, labels[one], until) for one in invited]
+    for score in scored:
+        score.result()
+    rounds.record(seat, number, time.monotonic() - begun)
+    tracked.track(seat, number)
+
+
+def run_final_test(seat: str, labels: dict[str, str]) -> None:
+    """Let every party score the best and the final model on its test split."""
+    until = rounds.deadline(seat)
+    asked = closing.request_final_test(seat)
+    scored = [closing.await_final_score.submit(seat, one, labels[one], until) for one in asked]
+    for score in scored:
+        score.result()

@@ -1,0 +1,201 @@
+"""The processes of one command: Prefect's server if none is there, and a session per local party.
+
+Everything started here ends with this process, however it ends: each child watches the pipe to
+its standard input. A session that dies unasked is started again; one that says why it cannot go
+on ends the command.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from fedcore.errors import FedcoreError, InputError
+from tasks.seat import Seat
+
+RESTARTS = 5
+Hear = Callable[[str, dict[str, Any]], None]
+
+
+class SessionFailed(InputError):
+    """A local party cannot go on; the message is the party's own."""
+
+
+class Session:
+    """One party's session process and the thread that listens to it."""
+
+    def __init__(self, seat: Seat, path: str, hear: Hear) -> None:
+        """Start at once; `hear(party, event)` is called for every event."""
+        self.seat, self._path, self._hear = seat, path, hear
+        self._log = seat.folder / "runs" / seat.run / f"{seat.name}.log"
+        self._url: str | None = None
+        self._restarts = 0
+        self.error: SessionFailed | None = None
+        self.ended = threading.Event()
+        self._process = self._start()
+
+    def tell_url(self, url: str) -> None:
+        """Let the session begin, with Prefect's API at `url`."""
+        self._url = url
+        self._write_url()
+
+    def stop(self) -> None:
+        """End the session; what it was doing is repeated by the next one."""
+        self._restarts = RESTARTS
+        self._process.kill()
+        self._process.wait()
+
+    def _start(self) -> subprocess.Popen[str]:
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("a", encoding="utf-8") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "flows.session_process", self._path],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                cwd=source_root(),
+                start_new_session=True,
+            )
+        threading.Thread(target=self._listen, args=(process,), daemon=True).start()
+        return process
+
+    def _write_url(self) -> None:
+        pipe = self._process.stdin
+        if pipe is None or self._url is None:
+            return
+        try:
+            pipe.write(f"{self._url}\n")
+            pipe.flush()
+        except BrokenPipeError:
+            return  # it is dead already; the listener deals with that
+
+    def _listen(self, process: subprocess.Popen[str]) -> None:
+        for text in _lines(process.stdout):
+            event = json.loads(text)
+            if event["event"] == "error":
+                self.error = SessionFailed(event["message"])
+                self.error.exit_code = event["exit_code"]
+            self._hear(self.seat.owner, event)
+        self._settle(process.wait())
+
+    def _settle(self, code: int) -> None:
+        """After a session's end: done, failed, or to be started again."""
+        if code == 0 or self.error is not None:
+            self.ended.set()
+        elif self._restarts < RESTARTS:
+            self._restarts += 1
+            name = self.seat.member(self.seat.owner).label
+            self._hear(self.seat.owner, {"event": "say", "message": f"{name} died, started again"})
+            self._process = self._start()
+            self._write_url()
+        else:
+            name = self.seat.member(self.seat.owner).label
+            self.error = SessionFailed(
+                f"{name}: its session died with code {code}: see {self._log}"
+            )
+            self.ended.set()
+
+
+class Prefect:
+    """Prefect's API for this command: the configured one, or a temporary server."""
+
+    def __init__(self, home: Path) -> None:
+        """Start asking for it; `url()` waits for the answer."""
+        environ = own_prefect_home(home, os.environ)
+        self._log = home / "server.log"
+        home.mkdir(parents=True, exist_ok=True)
+        with self._log.open("a", encoding="utf-8") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "flows.prefect_server"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                cwd=source_root(),
+                env={**os.environ, **environ},
+                start_new_session=True,
+            )
+
+    def url(self) -> str:
+        """The API's URL once it answers; `FedcoreError` when the server does not start."""
+        line = self._process.stdout.readline().strip() if self._process.stdout else ""
+        if not line:
+            raise FedcoreError(f"Prefect's temporary server did not start: see {self._log}")
+        return line
+
+    def stop(self) -> None:
+        """End the temporary server, if it is one."""
+        if self._process.stdin:
+            self._process.stdin.close()
+        try:
+            self._process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+
+
+class Supervisor:
+    """Starts all processes of the command and ends them: a context manager."""
+
+    def __init__(self, seats: tuple[Seat, ...], hear: Hear) -> None:
+        """Start sessions for `seats` and Prefect."""
+        self.sessions = [Session(seat, seat.save(), hear) for seat in seats]
+        self.prefect = Prefect(seats[0].folder / "prefect")
+
+    def __enter__(self) -> Self:
+        """The supervisor itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End all processes."""
+        for session in self.sessions:
+            session.stop()
+        self.prefect.stop()
+
+    def begin(self) -> str:
+        """Wait for Prefect and let the sessions begin; the API's URL."""
+        url = self.prefect.url()
+        for session in self.sessions:
+            session.tell_url(url)
+        return url
+
+    def check(self) -> None:
+        """Raise what a local party cannot go on because of."""
+        for session in self.sessions:
+            if session.error is not None:
+                raise session.error
+
+    def wait(self) -> None:
+        """Wait until all sessions have ended; raises what any of them ended with."""
+        while not all(session.ended.wait(0.2) for session in self.sessions):
+            self.check()
+        self.check()
+
+
+def own_prefect_home(home: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """Where a temporary Prefect keeps its database: beside the run, unless Prefect is set up."""
+    chosen = {"PREFECT_API_URL", "PREFECT_HOME", "PREFECT_PROFILE"} & environ.keys()
+    return {} if chosen else {"PREFECT_HOME": str(home)}
+
+
+def source_root() -> Path:
+    """Where `flows` can be imported from, whatever folder the command was typed in."""
+    return Path(__file__).resolve().parents[1]
+
+
+def _lines(pipe: IO[str] | None) -> IO[str]:
+    if pipe is None:
+        raise FedcoreError("a session process has no standard output")
+    return pipe

@@ -1,0 +1,88 @@
+"""One round on the coordinator's side, verb by verb."""
+
+from __future__ import annotations
+
+from prefect.artifacts import create_table_artifact
+
+from fedcore.rounds import coordinator
+from fedcore.rounds.messages import Record, line
+from tasks.coordinator.desk import desk_at
+from tasks.options import step
+from tasks.voices import voice_of
+
+
+def next_round(seat: str) -> int | None:
+    """The number of the round to run now; `None` when the training needs no more."""
+    desk = desk_at(seat)
+    done = coordinator.records(desk)
+    return len(done) + 1 if coordinator.goes_on(desk, done) else None
+
+
+def deadline(seat: str) -> float | None:
+    """Until when, on this process's clock, a step that begins now may wait."""
+    return coordinator.deadline(desk_at(seat))
+
+
+@step("round-{number:03d} · invite")
+def invite(seat: str, number: int) -> list[str]:
+    """Publish the round's invitation; the ids of the invited parties."""
+    desk = desk_at(seat)
+    done = coordinator.records(desk)
+    weights = done[-1].model if done else coordinator.adopt_initial_model(desk)
+    return list(coordinator.invite(desk, number, weights).parties)
+
+
+@step("round-{number:03d} · {label} · reply")
+def ask_party(seat: str, number: int, party: str, label: str, until: float | None) -> str:
+    """Wait for one party's reply; `replied`, `late`, or why it is refused."""
+    return coordinator.ask(desk_at(seat), number, party, until)
+
+
+@step("round-{number:03d} · combine")
+def combine(seat: str, number: int, answers: dict[str, str]) -> str:
+    """Check the quorum and make the new global model; its SHA-256."""
+    desk = desk_at(seat)
+    coordinator.require_quorum(desk, number, answers)
+    return coordinator.combine(desk, number, answers).model.sha256
+
+
+@step("round-{number:03d} · {label} · score")
+def await_score(seat: str, number: int, party: str, label: str, until: float | None) -> str:
+    """Wait for one party's scores of the new model; `scored` or `late`."""
+    return coordinator.await_score(desk_at(seat), number, party, until)
+
+
+@step("round-{number:03d} · record")
+def record(seat: str, number: int, seconds: float) -> str:
+    """Write the round's commit marker and show it as a table in Prefect; the round's line."""
+    desk = desk_at(seat)
+    written = coordinator.record(desk, number, seconds)
+    text = line(written, desk.task.federation.epochs)
+    voice_of(seat).tell("record", line=text, record=written.model_dump(mode="json"))
+    create_table_artifact(
+        table=_table(written), key=f"{_slug(desk.run)}-round-{number:03d}", description=text
+    )
+    return text
+
+
+def _table(written: Record) -> list[dict[str, object]]:
+    """One row per party and one for the federation."""
+    columns = ("loss", "accuracy", "auroc", "train_loss", "train_accuracy")
+    rows: list[dict[str, object]] = []
+    for party, result in sorted(written.parties.items()):
+        numbers = {name: _shown(getattr(result, name)) for name in columns}
+        name = {"party": f"{result.role}-{party}", "status": result.status}
+        rows.append({**name, "patients": result.patients, **numbers})
+    numbers = {name: _shown(getattr(written, name)) for name in columns}
+    patients = sum(result.patients for result in written.parties.values())
+    rows.append({"party": "federated", "status": "", "patients": patients, **numbers})
+    return rows
+
+
+def _shown(value: float | None) -> str:
+    return "withheld" if value is None else f"{value:.4f}"
+
+
+def _slug(run: str) -> str:
+    """Prefect's artifact keys hold lower-case letters, digits and dashes."""
+    return "".join(letter if letter.isalnum() else "-" for letter in run.lower())

@@ -1,0 +1,54 @@
+"""The party's desk, opened once per process and seat: data, network, key, ledger, exchange."""
+
+from __future__ import annotations
+
+import os
+from functools import cache, partial
+from pathlib import Path
+
+import fedcore
+from fedcore.data.cohort import Cohort, open_cohort
+from fedcore.models.catalogue import build
+from fedcore.rounds import party
+from tasks.seat import Seat
+from tasks.voices import voice_of
+
+
+@cache
+def cohort_at(seat: str) -> Cohort:
+    """Read the party's data folder: decode what is new, split by patient, check the contract."""
+    place = Seat.load(seat)
+    told = partial(_told, seat)
+    folder = Path(place.data or ".")
+    workers = max(1, (os.cpu_count() or 2) // 2)
+    state = place.folder / "data" / place.owner
+    return open_cohort(folder, place.task, state, progress=told, workers=workers)
+
+
+@cache
+def desk_at(seat: str) -> party.Desk:
+    """Open everything that the party's seat at this path needs."""
+    place = Seat.load(seat)
+    watch = voice_of(seat).watch()
+    spool = place.folder / "runs" / place.run / "spool" / place.owner
+    spool.mkdir(parents=True, exist_ok=True)
+    return party.Desk(
+        run=place.run,
+        task=place.task,
+        member=place.member(place.owner),
+        store=place.store(watch),
+        key=place.key(),
+        ledger=place.ledger(),
+        watch=watch,
+        code_version=fedcore.__version__,
+        cohort=cohort_at(seat),
+        network=build(place.task.model, place.task.seed),
+        spool=spool,
+        progress=lambda phase, done, total, loss: voice_of(seat).tell(
+            "progress", phase=phase, done=done, total=total, loss=loss
+        ),
+    )
+
+
+def _told(seat: str, done: int, total: int) -> None:
+    voice_of(seat).tell("progress", phase="preprocess", done=done, total=total, loss=None)

@@ -1,0 +1,88 @@
+"""What the hospital keeps of a training: models, metrics, report, the task file as run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from fedcore.explain.tables import write_tables
+
+from fedcore.audit.durable import replace_with
+from fedcore.exchange import keys
+from fedcore.explain.report import write_report
+from fedcore.rounds import sealed
+from fedcore.rounds.messages import Agreement, End, Hello, Record, line
+from fedcore.rounds.party import Desk
+from tasks.options import step
+from tasks.party.desk import desk_at
+from tasks.seat import Seat
+from tasks.voices import voice_of
+
+_TOLD: dict[str, int] = {}
+
+
+def tell_records(seat: str) -> None:
+    """Tell the voice of every round that was recorded since the last time."""
+    desk, told = desk_at(seat), _TOLD.get(seat, 0)
+    while (one := _record(desk, told + 1)) is not None:
+        told += 1
+        text = line(one, desk.task.federation.epochs)
+        voice_of(seat).tell("record", line=text, record=one.model_dump(mode="json"))
+    _TOLD[seat] = told
+
+
+@step("{label} · write outputs")
+def write_outputs(seat: str, label: str) -> str:
+    """Write the output folder if the seat has one; why the training ended."""
+    place, desk = Seat.load(seat), desk_at(seat)
+    public = desk.coordinator_key()
+    end = sealed.read(desk.store, keys.end(desk.run), End, public)
+    if place.output is not None:
+        _write(place, desk, end)
+    voice_of(seat).tell("end", end=end.model_dump(mode="json"))
+    return end.reason
+
+
+def _write(place: Seat, desk: Desk, end: End) -> None:
+    folder = Path(place.output or ".")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, ref in (("best", end.best), ("final", end.final)):
+        replace_with(folder / f"{name}.safetensors", [sealed.fetch(desk.store, ref)])
+    replace_with(folder / "federated_task.yaml", [desk.task.to_yaml().encode()])
+    done = _records(desk)
+    write_tables(folder, done)
+    key = keys.agreement(desk.run)
+    agreement = sealed.read(desk.store, key, Agreement, desk.coordinator_key())
+    heads = _ledger_heads(place, desk)
+    write_report(
+        folder / "report.html", desk.task, agreement, _hellos(desk, agreement), done, end, heads
+    )
+    replace_with(folder / "ledger-heads.json", [json.dumps(heads, indent=1).encode()])
+
+
+def _ledger_heads(place: Seat, desk: Desk) -> dict[str, dict[str, object]]:
+    """The heads of the ledgers that this machine keeps of the run: index and hash by owner."""
+    head = desk.ledger.head()
+    return {place.name: {"index": head.index, "hash": head.hash}}
+
+
+def _hellos(desk: Desk, agreement: Agreement) -> dict[str, Hello]:
+    found = {}
+    for member in agreement.parties:
+        key = keys.hello(member.party_id, desk.run)
+        hello = sealed.read_if_there(desk.store, key, Hello, None)
+        if hello is not None:
+            found[member.party_id] = hello
+    return found
+
+
+def _records(desk: Desk) -> list[Record]:
+    done: list[Record] = []
+    while (one := _record(desk, len(done) + 1)) is not None:
+        done.append(one)
+    return done
+
+
+def _record(desk: Desk, number: int) -> Record | None:
+    key = keys.record(desk.run, number)
+    return sealed.read_if_there(desk.store, key, Record, desk.coordinator_key())

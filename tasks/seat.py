@@ -1,0 +1,105 @@
+"""A seat: what one process needs to take its side of a run, as a small file without secrets.
+
+Tasks are given the seat's path, open what they need, and keep it for the process's lifetime.
+Keys and credentials are never in it: keys lie beside it in files of mode 600, credentials come
+from the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import Field
+
+from fedcore.audit.durable import replace_with
+from fedcore.audit.ledger import Ledger
+from fedcore.audit.signing import SigningKey
+from fedcore.config.base import Section
+from fedcore.config.party import Address
+from fedcore.config.task import TaskFile
+from fedcore.exchange.opening import open_store
+from fedcore.exchange.reconnecting import Reconnecting
+from fedcore.exchange.store import ObjectStore
+from fedcore.rounds.messages import Member
+from fedcore.rounds.waiting import Watch
+
+COORDINATOR = "coordinator"
+
+
+class Seat(Section):
+    """`owner` is `coordinator` or a party id; folders are this machine's own."""
+
+    run: str
+    owner: str
+    task: TaskFile
+    members: tuple[Member, ...]
+    exchange: Address
+    state: str
+    data: str | None = None
+    output: str | None = None
+    weights: str | None = None
+    pinned: dict[str, str] = Field(default_factory=dict)
+    reconnect_interval: float = 5.0
+    tracking_uri: str | None = None
+
+    @property
+    def folder(self) -> Path:
+        """This machine's working folder."""
+        return Path(self.state)
+
+    @property
+    def name(self) -> str:
+        """How the owner's files are called."""
+        return self.owner if self.owner == COORDINATOR else f"party-{self.owner}"
+
+    @property
+    def path(self) -> Path:
+        """Where the seat itself is kept."""
+        return self.folder / "runs" / self.run / f"{self.name}.json"
+
+    @property
+    def ledger_path(self) -> Path:
+        """The owner's ledger of this run."""
+        return self.folder / "runs" / self.run / "ledger" / f"{self.name}.jsonl"
+
+    @property
+    def key_path(self) -> Path:
+        """The owner's signing key; the same in every run."""
+        return self.folder / "keys" / f"{self.name}.key"
+
+    def save(self) -> str:
+        """Write the seat; its path as text, the only thing that flows and tasks are told."""
+        replace_with(self.path, [self.model_dump_json(indent=1).encode()])
+        return str(self.path)
+
+    @classmethod
+    def load(cls, path: str) -> Seat:
+        """Read a seat that `save` wrote."""
+        return cls.model_validate_json(Path(path).read_bytes())
+
+    def member(self, party: str) -> Member:
+        """The member of that id."""
+        return next(member for member in self.members if member.party_id == party)
+
+    def key(self) -> SigningKey:
+        """The owner's key, made on first use."""
+        return SigningKey.load_or_create(self.key_path, os.urandom)
+
+    def ledger(self) -> Ledger:
+        """The owner's ledger, verified as it opens."""
+        return Ledger(self.ledger_path, self.key(), time.time)
+
+    def store(self, watch: Watch, environ: Mapping[str, str] = os.environ) -> ObjectStore:
+        """The exchange; while it cannot be reached, it is tried again every interval."""
+
+        def on_wait(message: str, seconds: float) -> None:
+            watch.say(
+                f"the exchange cannot be reached for {seconds:.0f} s, trying again every "
+                f"{self.reconnect_interval:g} s: {message}"
+            )
+
+        inner = open_store(self.exchange, environ)
+        return Reconnecting(inner, self.reconnect_interval, on_wait, watch.pause, watch.clock)

@@ -1,0 +1,78 @@
+"""The line to MLflow: how it is opened, how long it may stay silent, what its failures become.
+
+MLflow can be configured only through the process's environment. What a person has set there
+stays; otherwise a silent server is given up after a bounded time, and no third party hears of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.telemetry import set_telemetry_client
+from sqlalchemy.exc import SQLAlchemyError
+
+from fedcore.errors import FedcoreError
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+SETTINGS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+CHATTY = ("alembic", "mlflow.store.db.utils", "mlflow.pyfunc", "mlflow.models.model")
+
+
+class TrackingAway(FedcoreError):
+    """MLflow did not answer, or did not take what it was given; trying again later is sensible."""
+
+
+def connect(uri: str | None, environment: MutableMapping[str, str] = os.environ) -> MlflowClient:
+    """A client for tracking and registry at `uri` that gives up after a bounded time.
+
+    Raises `TrackingAway` when the database behind a `sqlite:` or similar URI cannot be opened.
+    """
+    for name, value in SETTINGS.items():
+        environment.setdefault(name, value)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    set_telemetry_client()  # type: ignore[no-untyped-call]
+    place = uri or DEFAULT_URI
+    with reaching(place):
+        return MlflowClient(tracking_uri=place, registry_uri=place)
+
+
+@contextmanager
+def reaching(uri: str) -> Iterator[None]:
+    """Whatever fails inside on the way to MLflow becomes one `TrackingAway`, in one sentence."""
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as away:
+        raise TrackingAway(
+            f"MLflow at {shown(uri)} did not take the results ({_reason(away)}): check that it "
+            "runs and that this machine reaches it; what is missing is written on the next try"
+        ) from None
+
+
+def shown(uri: str) -> str:
+    """The URI without user name and password, fit for logs."""
+    parts = urlsplit(uri)
+    if "@" not in parts.netloc:
+        return uri
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _reason(failure: Exception) -> str:
+    """The kind of failure and its first line, short and without addresses that may hold secrets."""
+    code = getattr(failure, "error_code", "")
+    kind = str(code) if code else type(failure).__name__
+    lines = str(failure).strip().splitlines()
+    first = lines[0] if lines else ""
+    return kind if "@" in first or not first else f"{kind}: {first[:160]}"

@@ -1,0 +1,46 @@
+"""The layout: owners first, numbers that sort, names that every store takes."""
+
+from __future__ import annotations
+
+import pytest
+
+from fedcore.exchange import keys
+
+COORDINATORS = [
+    keys.agreement("r1"),
+    keys.coordinator_key("r1"),
+    *(make("r1", 7) for make in (keys.model, keys.invitation, keys.combined, keys.record)),
+    keys.final_evaluation("r1"),
+    keys.end("r1"),
+    keys.coordinator_ledger("r1", 3),
+]
+PARTYS = [
+    keys.hello("10000", "r1"),
+    keys.initial("10000", "r1"),
+    *(make("10000", "r1", 7) for make in (keys.update, keys.reply, keys.score)),
+    keys.final_score("10000", "r1"),
+    keys.party_ledger("10000", "r1", 3),
+]
+
+
+def test_every_key_is_valid_and_stands_alone():
+    together = [*COORDINATORS, *PARTYS]
+    assert [keys.require_key(key) for key in together] == together
+    assert len(set(together)) == len(together)
+
+
+def test_the_owner_comes_first():
+    assert all(key.startswith(keys.coordinator_folder("r1")) for key in COORDINATORS)
+    assert all(key.startswith(keys.party_folder("10000", "r1")) for key in PARTYS)
+
+
+@pytest.mark.parametrize("make", [keys.model, keys.record, keys.coordinator_ledger])
+def test_numbers_sort_as_numbers(make):
+    made = [make("r1", number) for number in (0, 2, 10, 99_999)]
+    assert made == sorted(made)
+
+
+def test_the_layout_is_the_agreed_one():
+    assert keys.model("r1", 0) == "coordinator/r1/rounds/00000/model.safetensors"
+    assert keys.reply("7", "r1", 12) == "parties/7/r1/rounds/00012/reply.json"
+    assert keys.party_ledger("7", "r1", 12) == "parties/7/r1/ledger/000012.json"

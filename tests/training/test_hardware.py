@@ -1,0 +1,33 @@
+"""What `auto` comes out as on which machine."""
+
+import pytest
+
+from fedcore.config.task import TrainingSection
+from fedcore.errors import InputError
+from fedcore.training.hardware import Hardware, hardware_for, this_machine
+
+
+def test_a_gpu_that_is_demanded_and_missing_is_an_error():
+    with pytest.raises(InputError, match=r"training\.device is 'cuda': no GPU"):
+        hardware_for(TrainingSection(device="cuda"), gpu=False, cores=4)
+
+
+@pytest.mark.parametrize(
+    ("fields", "gpu", "wanted"),
+    [
+        ({}, False, Hardware("cpu", False, False, 2)),
+        ({}, True, Hardware("cuda", True, True, 2)),
+        ({"device": "cpu"}, True, Hardware("cpu", False, False, 2)),
+        ({"precision": "bfloat16"}, False, Hardware("cpu", True, True, 2)),
+        ({"precision": "float32"}, True, Hardware("cuda", False, False, 2)),
+        ({"channels_last": "off"}, True, Hardware("cuda", True, False, 2)),
+        ({"channels_last": "on", "threads": 7}, False, Hardware("cpu", False, True, 7)),
+    ],
+)
+def test_auto_settings_follow_the_machine(fields, gpu, wanted):
+    assert hardware_for(TrainingSection(**fields), gpu=gpu, cores=4) == wanted
+
+
+def test_one_core_still_gives_one_thread():
+    assert hardware_for(TrainingSection(), gpu=False, cores=1).threads == 1
+    assert this_machine(TrainingSection(device="cpu")).threads >= 1
