@@ -91,9 +91,12 @@ def _coordinate(seat: Seat, voice: Voice) -> None:
     path = seat.save()
     attach(path, voice)
     # Only now: Prefect reads its settings when it is imported.
-    from flows.federated_training import federated_training  # noqa: PLC0415
+    from flows.federated_training import federated_training, send_what_is_queued  # noqa: PLC0415
 
-    federated_training(path, seat.run)
+    try:
+        federated_training(path, seat.run)
+    finally:
+        send_what_is_queued()
 
 
 def command(

@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 
 from prefect import flow
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogHandler
 
 from tasks.coordinator import closing, opening, rounds, tracked
 from tasks.seat import Seat
@@ -55,3 +57,9 @@ def run_final_test(seat: str, labels: dict[str, str]) -> None:
     scored = [closing.await_final_score.submit(seat, one, labels[one], until) for one in asked]
     for score in scored:
         score.result()
+
+
+def send_what_is_queued() -> None:
+    """Let Prefect send its queued events and log lines while a temporary server still listens."""
+    EventsWorker.drain_all(timeout=10)
+    APILogHandler().flush()

@@ -12,6 +12,7 @@ from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.telemetry import set_telemetry_client
@@ -25,9 +26,10 @@ SETTINGS = {
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
-CHATTY = ("alembic", "mlflow.store.db.utils", "mlflow.pyfunc", "mlflow.models.model")
+CHATTY = ("alembic", "mlflow.store", "mlflow.pyfunc", "mlflow.models", "urllib3.connectionpool")
 
 
 class TrackingAway(FedcoreError):
@@ -42,9 +44,11 @@ def connect(uri: str | None, environment: MutableMapping[str, str] = os.environ)
     for name, value in SETTINGS.items():
         environment.setdefault(name, value)
     for name in CHATTY:
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).setLevel(logging.ERROR)  # failures are raised
     set_telemetry_client()  # type: ignore[no-untyped-call]
     place = uri or DEFAULT_URI
+    mlflow.set_tracking_uri(place)  # the registry's SQL store looks up logged models through it
+    mlflow.set_registry_uri(place)
     with reaching(place):
         return MlflowClient(tracking_uri=place, registry_uri=place)
 
@@ -56,7 +60,7 @@ def reaching(uri: str) -> Iterator[None]:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as away:
         raise TrackingAway(
-            f"MLflow at {shown(uri)} did not take the results ({_reason(away)}): check that it "
+            f"MLflow at {shown(uri)} could not be used ({_reason(away)}): check that it "
             "runs and that this machine reaches it; what is missing is written on the next try"
         ) from None
 
@@ -73,6 +77,8 @@ def _reason(failure: Exception) -> str:
     """The kind of failure and its first line, short and without addresses that may hold secrets."""
     code = getattr(failure, "error_code", "")
     kind = str(code) if code else type(failure).__name__
+    if str(failure).startswith("API request to"):
+        return "no answer"
     lines = str(failure).strip().splitlines()
     first = lines[0] if lines else ""
     return kind if "@" in first or not first else f"{kind}: {first[:160]}"

@@ -59,14 +59,14 @@ def fetch_weights(uri: str, tracking_uri: str | None, folder: Path) -> Path:
     client = connect(place)
     with reaching(place):
         found = _find_version(client, uri, name, version, alias)
-        source = f"models:/{name}/{found.version}"
-        stored = mlflow.artifacts.list_artifacts(f"{source}/artifacts", tracking_uri=place)
-        inner = [file.path for file in stored or () if file.path.endswith(".safetensors")]
+        stored = client.get_model_version_download_uri(name, found.version) + "/artifacts"
+        listed = mlflow.artifacts.list_artifacts(stored, tracking_uri=place) or ()
+        inner = [Path(one.path).name for one in listed if one.path.endswith(".safetensors")]
         if len(inner) != 1:
             remedy = "name a model that fedcore registered"
-            raise ModelError(problem(uri, "safetensors files in it", len(inner), remedy))
+            raise ModelError(problem(uri, "number of safetensors files", len(inner), remedy))
         target = folder / f"{name}-{found.version}.safetensors"
-        return _download(f"{source}/artifacts/{Path(inner[0]).name}", place, target)
+        return _download(f"{stored}/{inner[0]}", place, target)
 
 
 def _registered(client: MlflowClient, name: str, origin: Origin) -> ModelVersion | None:
@@ -167,7 +167,7 @@ def _download(source: str, place: str, target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".part-") as scratch:
         local = mlflow.artifacts.download_artifacts(
-            artifact_uri=source, dst_path=scratch, tracking_uri=place, registry_uri=place
+            artifact_uri=source, dst_path=scratch, tracking_uri=place
         )
         Path(local).replace(target)
     return target

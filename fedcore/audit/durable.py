@@ -35,16 +35,15 @@ def write_part(folder: Path, chunks: Iterable[bytes | memoryview], mode: int = 0
     """Write `chunks` to a new hidden file in `folder`, flushed to the disk; its path."""
     descriptor, name = tempfile.mkstemp(prefix=PART, dir=folder)
     part = Path(name)
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(discard, part)
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(file.fileno(), mode)
             for chunk in chunks:
                 file.write(chunk)
             file.flush()
             os.fsync(file.fileno())
-    except BaseException:
-        discard(part)
-        raise
+        undo.pop_all()
     return part
 
 

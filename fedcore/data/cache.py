@@ -19,6 +19,7 @@ from fedcore.errors import DataError
 DEFAULT_LIMIT = 20 * 2**30  # bytes
 _SHARD_BYTES = 2**25  # a killed process loses at most this much decoding
 _SHARD_IMAGES = 512
+_PAGE, _ENTRY_BYTES = 4096, 100  # what a shard holds beside the images, about
 
 
 class PixelCache:
@@ -84,7 +85,7 @@ class PixelCache:
 
     def _write(self, shape: tuple[int, ...]) -> None:
         images = self._buffers.pop(shape)
-        self._make_room(sum(image.nbytes for image in images.values()))
+        self._make_room(sum(image.nbytes + _ENTRY_BYTES for image in images.values()) + _PAGE)
         try:
             path = write_shard(self._folder, images)
         except OSError as fault:

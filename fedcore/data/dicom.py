@@ -45,6 +45,7 @@ _FAULTS = (
     ArithmeticError,
     AttributeError,
     BufferError,
+    BytesLengthException,
     EOFError,
     LookupError,
     MemoryError,
@@ -119,7 +120,8 @@ def stored_frame(dataset: Dataset, index: int) -> npt.NDArray[np.generic]:
         try:
             syntax = _transfer_syntax(dataset)
             _refuse_bomb(dataset, syntax, index)
-            return _decoded(dataset, syntax, index)
+            with _PanicsAreFaults():
+                return _decoded(dataset, syntax, index)
         except BytesLengthException:
             raise Quarantined("truncated", "there are fewer bytes than pixels") from None
         except _FAULTS as fault:
@@ -191,6 +193,22 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+class _PanicsAreFaults:
+    """Turns a panic in pylibjpeg's Rust code into a fault.
+
+    Its RLE decoder panics on damaged data with an exception that is no `Exception`, of a class that
+    cannot be imported.
+    """
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Raise `Quarantined` in place of a panic; let everything else pass."""
+        if kind is not None and kind.__name__ == "PanicException":
+            raise Quarantined("undecodable", "the decoder gave up") from None
 
 
 def _kind(fault: Any) -> str:

@@ -57,9 +57,8 @@ def write_shard(folder: Path, images: dict[str, Pixels]) -> Path:
     try:
         _write_synced(temporary, before + b"\0" * (-len(before) % _PAGE), stacked)
         temporary.rename(path)
-    except BaseException:
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
     return path
 
 

@@ -155,7 +155,8 @@ class S3Store:
     def _put_parts(self, key: str, path: Path) -> None:
         target: Any = {"Bucket": self._bucket, "Key": key}
         target["UploadId"] = self._client.create_multipart_upload(**target)["UploadId"]
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._abort, target)
             parts = [
                 {"PartNumber": number, "ETag": self._put_part(target, number, chunk)}
                 for number, chunk in enumerate(_parts(path), start=1)
@@ -163,10 +164,11 @@ class S3Store:
             self._client.complete_multipart_upload(
                 **target, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
             )
-        except BaseException:
-            with contextlib.suppress(BotoCoreError, ClientError):
-                self._client.abort_multipart_upload(**target)
-            raise
+            undo.pop_all()
+
+    def _abort(self, target: Any) -> None:
+        with contextlib.suppress(BotoCoreError, ClientError):
+            self._client.abort_multipart_upload(**target)
 
     def _put_part(self, target: Any, number: int, body: bytes) -> str:
         part = self._client.upload_part(**target, PartNumber=number, Body=body)

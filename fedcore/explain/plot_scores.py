@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SIZE = (4.9, 4.5)
 SHOWN_CLASSES = 10
 TEXT_CLASSES = 8  # larger confusion matrices carry no numbers, only colour
-BLUES = LinearSegmentedColormap.from_list("blues", ["#f4f8fb", COLOURS[0]])
+BLUES = LinearSegmentedColormap.from_list("blues", ["#f4f8fb", "#62b0dc"]  # dark text is readable on all of it)
 
 
 def roc(agreement: Agreement, outcome: Outcome) -> Figure:
@@ -99,9 +99,8 @@ def confusion(classes: tuple[str, ...], pooled: Scores) -> Figure:
 def _write_cells(panel: Axes, counts: Ints, shares: np.ndarray) -> None:
     size = 14 if len(counts) <= 3 else 8
     for (row, column), count in np.ndenumerate(counts):
-        ink = "white" if shares[row, column] > 0.85 else INK
         text = f"{count:,}\n{shares[row, column]:.1%}"
-        panel.text(column, row, text, ha="center", va="center", color=ink, fontsize=size)
+        panel.text(column, row, text, ha="center", va="center", color=INK, fontsize=size)
 
 
 def _name_classes(panel: Axes, classes: tuple[str, ...]) -> None:

@@ -12,6 +12,8 @@ from torch import nn
 from fedcore.models.catalogue import first_convolution
 from fedcore.params import Array, Params, require_schema
 
+# What other rooms call a torch module, so that they need not import torch for its name.
+Network = nn.Module
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 

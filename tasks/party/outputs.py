@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from fedcore.explain.tables import write_tables
-
 from fedcore.audit.durable import replace_with
 from fedcore.exchange import keys
 from fedcore.explain.report import write_report
+from fedcore.explain.tables import write_tables
 from fedcore.rounds import sealed
 from fedcore.rounds.messages import Agreement, End, Hello, Record, line
 from fedcore.rounds.party import Desk

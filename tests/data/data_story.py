@@ -17,11 +17,11 @@ CT = "1.2.840.10008.5.1.4.1.1.2"
 RNG_SIZE = (24, 20)
 
 
-def task_file(size=(1, 16, 16), classes=2, **data) -> TaskFile:
+def task_file(size=(1, 16, 16), num_classes=2, **data) -> TaskFile:
     return TaskFile.model_validate(
         {
             "task_type": "classification",
-            "model": {"name": "cnn", "input_size": size, "num_classes": classes},
+            "model": {"name": "cnn", "input_size": size, "num_classes": num_classes},
             "federation": {"epochs": 1},
             "data": {"min_patients": 1} | data,
         }

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import nn
-
 from fedcore.audit.durable import replace_with
 from fedcore.audit.ledger import Ledger
 from fedcore.audit.signing import SigningKey
@@ -16,6 +14,7 @@ from fedcore.config.task import TaskFile
 from fedcore.data.cohort import Cohort
 from fedcore.errors import RunMismatch
 from fedcore.exchange.store import ObjectStore
+from fedcore.models.state import Network
 from fedcore.rounds import sealed
 from fedcore.rounds.messages import Member, ObjectRef
 from fedcore.rounds.waiting import Watch
@@ -38,7 +37,7 @@ class Desk:
     watch: Watch
     code_version: str
     cohort: Cohort
-    network: nn.Module
+    network: Network
     spool: Path
     progress: Callable[[str, int, int, float | None], None] = unheard
 

@@ -1,0 +1,212 @@
+"""The cohort: what counts, what is set aside, what the contract says, and what never changes."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from data_story import dicom, noise, picture, task_file, two_classes, write
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fedcore.data.cohort import open_cohort, survey_folder
+from fedcore.data.contract import contract_hash
+from fedcore.data.facts import Facts, Verdict
+from fedcore.data.index import FileId
+from fedcore.data.intake import Known
+from fedcore.data.labels import Label
+from fedcore.data.samples import Sample, give_splits, sort_out
+from fedcore.errors import ContractBroken
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return two_classes(tmp_path / "data", 24)
+
+
+def images_of(cohort) -> dict[bytes, tuple[str, int]]:
+    """Pixels -> (split, label) of every image."""
+    found = {}
+    for name in ("train", "validation", "test"):
+        images = getattr(cohort, name)
+        batch = images.batch(np.arange(len(images)))
+        found |= {
+            one.tobytes(): (name, int(label)) for one, label in zip(batch, images.labels, strict=True)
+        }
+    return found
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ({"min_patients": 500}, ["training patients is", "500"]),
+        ({"max_quarantined": 0.01}, ["2 of 26 files", "0.01"]),
+        ({"classes": ("A", "B", "C"), "num_classes": 3}, ["'C'", "no training image"]),
+    ],
+)
+def test_a_broken_contract_is_said_before_any_training(folder, tmp_path, rules, words):
+    for name in ("x", "y"):
+        write(folder / "A" / f"{name}.png", b"no picture")
+    with pytest.raises(ContractBroken) as broken:
+        open_cohort(folder, task_file(**rules), tmp_path / "state")
+    message = str(broken.value)
+    assert "\n" not in message
+    assert all(word in message for word in words), message
+    assert survey_folder(folder, task_file(**rules), tmp_path / "state").faults == (message,)
+
+
+def test_an_empty_validation_split_is_noted_and_does_not_break_the_contract(tmp_path):
+    folder = two_classes(tmp_path / "data", 6)
+    cohort = open_cohort(folder, task_file(validation=0.01, test=0), tmp_path / "state")
+    assert len(cohort.validation) == 0
+    assert "validation patients is 0" in cohort.notes[0]
+    assert cohort.validation.batch(np.array([], np.int64)).shape == (0, 1, 16, 16)
+
+
+def test_the_same_content_twice_is_used_once(folder, tmp_path):
+    before = open_cohort(folder, task_file(), tmp_path / "s")
+    shutil.copyfile(folder / "A" / "p000.png", folder / "A" / "z.png")
+    after = open_cohort(folder, task_file(), tmp_path / "s")
+    assert after.quarantine == {"duplicate": 1}
+    assert [(one.path, one.reason) for one in after.set_aside] == [("A/z.png", "duplicate")]
+    assert after.contract_hash == before.contract_hash
+
+
+def test_the_same_content_with_two_labels_is_not_used_at_all(folder, tmp_path):
+    shutil.copyfile(folder / "A" / "p000.png", folder / "B" / "p000.png")
+    cohort = open_cohort(folder, task_file(), tmp_path / "s")
+    assert cohort.quarantine == {"conflicting_label": 2}
+    assert cohort.class_counts == {"A": 11, "B": 12}
+
+
+def test_names_order_and_place_of_files_mean_nothing_where_patients_are_named(tmp_path):
+    one, other = tmp_path / "one", tmp_path / "else" / "where"
+    for number in range(16):
+        content = dicom(noise(number), PatientID=f"p{number // 2}", SOPInstanceUID=f"1.2.{number}")
+        write(one / "AB"[number % 2] / f"{number}.dcm", content)
+        write(other / "AB"[number % 2] / "deep" / f"{99 - number}", content)
+    first = open_cohort(one, task_file(), tmp_path / "s1")
+    second = open_cohort(other, task_file(), tmp_path / "s2", workers=2)
+    assert first.contract_hash == second.contract_hash
+    assert np.array_equal(first.train.labels, second.train.labels)
+    assert images_of(first) == images_of(second)
+    assert first.patients == 8
+
+
+def test_a_patients_images_stay_together_and_never_move(tmp_path):
+    for number in range(40):
+        content = dicom(noise(number), PatientID=f"p{number // 4}", SOPInstanceUID=f"1.2.{number}")
+        write(tmp_path / "data" / "AB"[number % 2] / f"{number}.dcm", content)
+    before = images_of(survey_folder(tmp_path / "data", task_file(), tmp_path / "s"))
+    for number in range(40, 80):
+        content = dicom(noise(number), PatientID=f"p{number // 4}", SOPInstanceUID=f"1.2.{number}")
+        write(tmp_path / "data" / "AB"[number % 2] / f"{number}.dcm", content)
+    after = images_of(survey_folder(tmp_path / "data", task_file(), tmp_path / "s"))
+    assert len(after) == 80
+    assert before.items() <= after.items()
+
+
+def test_every_frame_is_an_image_where_the_task_asks_for_all(tmp_path):
+    for number in range(8):
+        frames = np.stack([noise(number * 10 + frame) for frame in range(3)])
+        content = dicom(frames, PatientID=f"p{number}", SOPInstanceUID=f"1.2.{number}")
+        write(tmp_path / "data" / "AB"[number % 2] / f"{number}.dcm", content)
+    cohort = survey_folder(tmp_path / "data", task_file(frame="all"), tmp_path / "s")
+    assert sum(cohort.class_counts.values()) == 24
+    assert cohort.patients == 8
+
+
+def test_batches_come_in_the_order_asked_for_with_three_channels(tmp_path):
+    folder = two_classes(tmp_path / "data", 12)
+    write(folder / "A" / "colour.png", picture(noise(77, (30, 30, 3))))
+    cohort = survey_folder(folder, task_file((3, 16, 16), validation=0, test=0), tmp_path / "s")
+    order = np.array([5, 0, 5, 12])
+    got = cohort.train.batch(order)
+    assert got.shape == (4, 3, 16, 16)
+    assert np.array_equal(got[0], got[2])
+    assert np.array_equal(got[1], cohort.train.batch(np.array([0]))[0])
+    grey = [np.array_equal(one[0], one[1]) for one in cohort.train.batch(np.arange(13))]
+    assert grey.count(False) == 1
+
+
+def test_progress_is_told_and_hidden_files_are_none(folder, tmp_path):
+    write(folder / ".DS_Store", b"x")
+    write(folder / "README.txt", b"x")
+    told = []
+    open_cohort(folder, task_file(), tmp_path / "s", progress=lambda *state: told.append(state))
+    assert told[0] == (0, 24)
+    assert told[-1] == (24, 24)
+
+
+def test_scanners_are_counted_and_no_patient_is_kept_in_the_state_folder(tmp_path):
+    for number in range(6):
+        content = dicom(
+            noise(number), PatientID="Weber-4711", PatientName="Weber^Anna", Manufacturer="Maker",
+            SOPInstanceUID=f"1.2.840.99.{number}",
+        )  # fmt: skip
+        write(tmp_path / "data" / "AB"[number % 2] / f"{number}.dcm", content)
+    cohort = survey_folder(tmp_path / "data", task_file(), tmp_path / "s")
+    assert cohort.scanners["manufacturer"] == {"Maker": 6}
+    assert cohort.scanners["bits"] == {"8": 6}
+    for path in (tmp_path / "s").rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert b"Weber" not in content
+            assert b"1.2.840.99" not in content
+    assert "Weber" not in repr(cohort)
+
+
+CONTENTS = st.lists(
+    st.tuples(st.integers(0, 8), st.sampled_from("AB"), st.integers(0, 3)), min_size=1, max_size=12
+)
+
+
+def judged(files) -> list[Sample]:
+    known = [
+        Known(FileId(f"{place}.dcm", 1, 1), f"{content:064x}", Verdict(1, facts=Facts("dicom", f"p{patient}")))
+        for place, (content, _, patient) in enumerate(files)
+    ]
+    samples, _ = sort_out(known, [Label(name) for _, name, _ in files])
+    return give_splits(samples, 0.3, 0.2)
+
+
+@settings(max_examples=80, derandomize=True)
+@given(files=CONTENTS, seed=st.randoms(use_true_random=False))
+def test_the_contract_hash_does_not_know_the_order_of_files(files, seed):
+    files = list({content: (content, name, patient) for content, name, patient in files}.values())
+    shuffled = list(files)
+    seed.shuffle(shuffled)
+    one, other = (contract_hash(judged(each), "AB", "prep") for each in (files, shuffled))
+    assert one == other
+
+
+@settings(max_examples=80, derandomize=True)
+@given(one=CONTENTS, other=CONTENTS)
+def test_contract_hashes_are_equal_exactly_when_the_usable_data_is(one, other):
+    def meaning(samples):
+        groups: dict[str, set[str]] = {}
+        for sample in samples:
+            groups.setdefault(sample.patient, set()).add(sample.content)
+        return {(s.content, s.label, s.split, frozenset(groups[s.patient])) for s in samples}
+
+    first, second = judged(one), judged(other)
+    same = contract_hash(first, "AB", "p") == contract_hash(second, "AB", "p")
+    assert same == (meaning(first) == meaning(second))
+    assert contract_hash(first, "AB", "p") != contract_hash(first, "AB", "q")
+    assert contract_hash(first, "AB", "p") != contract_hash(first, "BA", "p")
+
+
+def test_importing_the_room_imports_neither_torch_nor_pydicom():
+    import subprocess
+    import sys
+
+    code = "import sys, fedcore.data; print({'torch', 'pydicom', 'PIL'} & set(sys.modules))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                          cwd=Path(__file__).resolve().parents[2])  # fmt: skip
+    assert said.stdout.strip() == "set()"
+    code = "import sys, fedcore.data.cohort; print('torch' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                          cwd=Path(__file__).resolve().parents[2])  # fmt: skip
+    assert said.stdout.strip() == "False"
