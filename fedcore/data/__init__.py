@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fedcore.data.dataset import MedicalImageDataset
     from fedcore.data.decode import decode_file
     from fedcore.data.images import ArrayImages, ImageSet
-    from fedcore.data.phantoms import write_demo, write_hospital
+    from fedcore.data.phantoms import write_demo, write_party
 
 __all__ = [
     "ArrayImages",
@@ -25,7 +25,7 @@ __all__ = [
     "open_cohort",
     "survey_folder",
     "write_demo",
-    "write_hospital",
+    "write_party",
 ]
 
 _HOMES = {
@@ -37,7 +37,7 @@ _HOMES = {
     "open_cohort": "cohort",
     "survey_folder": "cohort",
     "write_demo": "phantoms",
-    "write_hospital": "phantoms",
+    "write_party": "phantoms",
 }
 
 

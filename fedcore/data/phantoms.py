@@ -35,7 +35,7 @@ _PATIENTS_PER_FLAW = 15
 class Exposure:
     """One image to be made: whose it is, which of theirs, and what it is to show."""
 
-    hospital: str
+    party: str
     patient: int
     number: int
     sick: bool
@@ -43,7 +43,7 @@ class Exposure:
     @property
     def name(self) -> str:
         """The file's name without its folder."""
-        return f"{self.hospital}_p{self.patient:04d}_{self.number}.dcm"
+        return f"{self.party}_p{self.patient:04d}_{self.number}.dcm"
 
 
 def write_demo(
@@ -52,17 +52,17 @@ def write_demo(
     """Three hospitals under `folder`, named after their party ids; returns party id -> folder."""
     places = {party: folder / party for party in LOOKS}
     for party, place in places.items():
-        write_hospital(place, LOOKS[party], patients, seed, size=size)
+        write_party(place, LOOKS[party], patients, seed, size=size)
     return places
 
 
-def write_hospital(folder: Path, look: Look, patients: int, seed: int, *, size: int = 176) -> int:
+def write_party(folder: Path, look: Look, patients: int, seed: int, *, size: int = 176) -> int:
     """One hospital with sub-folders NORMAL and PNEUMONIA; returns how many files were written.
 
     The hospital's name in identifiers is the folder's. Files of `size` x `size` pixels.
     """
-    hospital = folder.name
-    rng = _rng(hospital, seed)
+    party = folder.name
+    rng = _rng(party, seed)
     sick = np.zeros(patients, bool)
     sick[: round(look.sick * patients)] = True
     rng.shuffle(sick)
@@ -71,7 +71,7 @@ def write_hospital(folder: Path, look: Look, patients: int, seed: int, *, size: 
     written = 0
     for patient, state in enumerate(sick):
         for number in range(2 if rng.random() < 0.25 else 1):
-            exposure = Exposure(hospital, patient, number, bool(state))
+            exposure = Exposure(party, patient, number, bool(state))
             content = image_file(exposure, _syntax_in_turn(look, written), seed, size)
             (folder / CLASSES[exposure.sick] / exposure.name).write_bytes(content)
             written += 1
@@ -80,8 +80,8 @@ def write_hospital(folder: Path, look: Look, patients: int, seed: int, *, size: 
 
 def image_file(exposure: Exposure, look: Look, seed: int, size: int) -> bytes:
     """One DICOM file's content; the first of `look.syntaxes` is used."""
-    anatomy = draw_anatomy(_rng(exposure.hospital, seed, exposure.patient))
-    rng = _rng(exposure.hospital, seed, exposure.patient, exposure.number)
+    anatomy = draw_anatomy(_rng(exposure.party, seed, exposure.patient))
+    rng = _rng(exposure.party, seed, exposure.patient, exposure.number)
     stored = render(draw_chest(anatomy, exposure.sick, size, rng), look, rng)
     return dicom_file(stored, exposure, look, seed, mirrored=bool(rng.random() < look.mirrored))
 
@@ -139,7 +139,7 @@ def _write_flaws(folder: Path, look: Look, patients: int, seed: int, size: int) 
 
 
 def _header(exposure: Exposure, modality: str, seed: int) -> Dataset:
-    study = f"{exposure.hospital}|{seed}|{exposure.patient}"
+    study = f"{exposure.party}|{seed}|{exposure.patient}"
     dataset = Dataset()
     dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.SOPClassUID = _CLASS_UIDS[modality]
@@ -149,7 +149,7 @@ def _header(exposure: Exposure, modality: str, seed: int) -> Dataset:
     dataset.StudyDate = dataset.ContentDate = _DATE
     dataset.StudyTime = dataset.ContentTime = "080000"
     dataset.Modality = modality
-    dataset.PatientID = f"PHANTOM-{exposure.hospital}-{exposure.patient:04d}"
+    dataset.PatientID = f"PHANTOM-{exposure.party}-{exposure.patient:04d}"
     dataset.PatientName = f"Phantom^{exposure.patient:04d}"
     dataset.PatientBirthDate, dataset.PatientSex = "", ""
     dataset.AccessionNumber, dataset.ReferringPhysicianName, dataset.StudyID = "", "", "1"
@@ -196,6 +196,6 @@ def _uid(study: str, kind: str, number: int) -> UID:
     return generate_uid(entropy_srcs=["fedcore phantom", study, kind, str(number)])
 
 
-def _rng(hospital: str, *numbers: int) -> np.random.Generator:
-    """A stream of random numbers of its own for a hospital, a patient or an image."""
-    return np.random.default_rng([*hospital.encode(), 256, *numbers])
+def _rng(party: str, *numbers: int) -> np.random.Generator:
+    """A stream of random numbers of its own for a party, a patient or an image."""
+    return np.random.default_rng([*party.encode(), 256, *numbers])

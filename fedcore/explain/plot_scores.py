@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SIZE = (4.9, 4.5)
 SHOWN_CLASSES = 10
 TEXT_CLASSES = 8  # larger confusion matrices carry no numbers, only colour
-BLUES = LinearSegmentedColormap.from_list("blues", ["#f4f8fb", "#62b0dc"]  # dark text is readable on all of it)
+BLUES = LinearSegmentedColormap.from_list("blues", ["#f4f8fb", "#62b0dc"])  # under dark text
 
 
 def roc(agreement: Agreement, outcome: Outcome) -> Figure:

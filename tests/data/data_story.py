@@ -12,6 +12,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID
 
 from fedcore.config import TaskFile
+from fedcore.data.decode import decode_content
+from fedcore.errors import Quarantined
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 RNG_SIZE = (24, 20)
@@ -82,6 +84,14 @@ def ramp(low: int, high: int, dtype=np.uint16, shape=RNG_SIZE) -> np.ndarray:
 
 def noise(seed: int, shape=RNG_SIZE) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 255, shape).astype(np.uint8)
+
+
+def outcome(content: bytes, rule="first") -> str | list[tuple[int, ...]]:
+    """The reason why a content is set aside, or the shapes of its frames."""
+    try:
+        return [frame.shape for frame in decode_content(content, rule).frames]
+    except Quarantined as refused:
+        return refused.reason
 
 
 def write(path: Path, content: bytes) -> Path:

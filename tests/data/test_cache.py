@@ -207,7 +207,8 @@ def test_two_processes_on_one_folder_get_the_same(tmp_path):
         "sys.path.insert(0, sys.argv[3]); from data_story import task_file\n"
         "from fedcore.data import cache, cohort\n"
         "cache._SHARD_IMAGES = 8\n"
-        "print(cohort.open_cohort(Path(sys.argv[1]), task_file(), Path(sys.argv[2])).contract_hash)\n"
+        "found = cohort.open_cohort(Path(sys.argv[1]), task_file(), Path(sys.argv[2]))\n"
+        "print(found.contract_hash)\n"
     )
     command = [sys.executable, "-c", script, str(folder), str(state), str(Path(__file__).parent)]
     both = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in "ab"]

@@ -6,10 +6,11 @@ import csv
 
 import numpy as np
 import pytest
+from data_story import outcome as outcome_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fedcore.data.decode import decode_content, decode_file, read_content
+from fedcore.data.decode import decode_file, read_content
 from fedcore.data.dicom import frame_numbers, read_dicom, stored_frame
 from fedcore.data.facts import REASONS
 from fedcore.errors import Quarantined
@@ -120,9 +121,5 @@ def test_no_damage_to_a_header_does_more_than_set_the_file_aside(small_files, wh
     for place, value in hits:
         content[132 + int(place * (reach - 140))] = value
     damaged = bytes(content[: len(content) if cut > 0.5 else int(2 * cut * len(content))])
-    try:
-        decoded = decode_content(damaged, "first")
-    except Quarantined as reason:
-        assert reason.reason in REASONS
-    else:
-        assert decoded.frames[0].dtype == np.uint8
+    got = outcome_of(damaged)
+    assert got in REASONS or len(got[0]) in (2, 3)

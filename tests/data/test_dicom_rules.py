@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from data_story import dicom, lookup, noise, ramp
+from data_story import dicom, lookup, noise, outcome, ramp
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_voi_lut
 
@@ -99,7 +99,9 @@ def test_the_window_equals_pydicoms_within_one_level():
 def test_a_useless_window_is_passed_over():
     plain = grey(dicom(ramp(0, 4095)))
     for center, width in ((2000, 0), (2000, -5), (-90000, 10)):
-        assert np.array_equal(grey(dicom(ramp(0, 4095), WindowCenter=center, WindowWidth=width)), plain)
+        assert np.array_equal(
+            grey(dicom(ramp(0, 4095), WindowCenter=center, WindowWidth=width)), plain
+        )
 
 
 def test_a_width_of_one_is_a_threshold():
@@ -150,10 +152,8 @@ def test_damage_inside_a_codestream_is_survived(syntax):
         damaged = bytearray(whole)
         for place in random.integers(start, len(whole), 3):
             damaged[place] = random.integers(256)
-        try:
-            assert decode_content(bytes(damaged), "first").frames[0].shape == (64, 64)
-        except Quarantined as reason:
-            assert reason.reason in REASONS
+        got = outcome(bytes(damaged))
+        assert got in REASONS or got == [(64, 64)]
 
 
 def test_every_frame_has_its_own_window_where_the_object_says_so():
@@ -204,7 +204,10 @@ ASYMMETRIC = noise(3, (12, 10))
 )
 def test_a_frontal_radiograph_comes_out_head_up_and_left_on_the_right(orientation, stored):
     content = dicom(
-        np.ascontiguousarray(stored), Modality="DX", ViewPosition="PA", PatientOrientation=orientation
+        np.ascontiguousarray(stored),
+        Modality="DX",
+        ViewPosition="PA",
+        PatientOrientation=orientation,
     )
     assert np.array_equal(grey(content), grey(dicom(ASYMMETRIC)))
 

@@ -1,4 +1,4 @@
-"""Generated hospitals: the same bytes for a seed, valid files, a task that brightness cannot solve."""
+"""Generated hospitals: the same bytes for a seed, valid files, and a task of the right weight."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pydicom
 import pytest
 from data_story import task_file
 
-from fedcore.data import write_demo, write_hospital
+from fedcore.data import write_demo, write_party
 from fedcore.data.cohort import open_cohort
+from fedcore.data.decode import decode_file
 from fedcore.data.phantom_looks import LOOKS
 
 
@@ -104,16 +105,14 @@ def test_objects_carry_what_radiographs_carry(demo):
 
 
 def test_a_mirrored_image_is_read_as_if_it_were_not(tmp_path):
-    from fedcore.data.decode import decode_file
-
     plain = replace(LOOKS["10000"], mirrored=0.0)
-    write_hospital(tmp_path / "a" / "h", plain, 1, 0, size=64)
-    write_hospital(tmp_path / "b" / "h", replace(plain, mirrored=1.0), 1, 0, size=64)
+    write_party(tmp_path / "a" / "h", plain, 1, 0, size=64)
+    write_party(tmp_path / "b" / "h", replace(plain, mirrored=1.0), 1, 0, size=64)
     one, other = (next((tmp_path / name).rglob("*_0.dcm")) for name in "ab")
     assert one.read_bytes() != other.read_bytes()
     assert np.array_equal(decode_file(one).frames[0], decode_file(other).frames[0])
 
 
 def test_a_small_hospital_has_no_damaged_files(tmp_path):
-    written = write_hospital(tmp_path / "h", LOOKS["9999"], 8, 0, size=64)
+    written = write_party(tmp_path / "h", LOOKS["9999"], 8, 0, size=64)
     assert written == len(list(tmp_path.rglob("*_p*.dcm"))) == len(list(tmp_path.rglob("*.dcm")))

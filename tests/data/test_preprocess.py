@@ -45,8 +45,8 @@ def test_three_equal_channels_are_kept_as_one():
 
 def test_every_field_is_part_of_the_fingerprint():
     base = Preprocessing.of(task_file())
-    others = [Preprocessing.of(task_file((3, 16, 16))), Preprocessing.of(task_file((1, 16, 17))),
-              Preprocessing.of(task_file(frame="first")), Preprocessing(1, 16, 16, version=99)]  # fmt: skip
+    tasks = (task_file((3, 16, 16)), task_file((1, 16, 17)), task_file(frame="first"))
+    others = [*map(Preprocessing.of, tasks), Preprocessing(1, 16, 16, version=99)]
     prints = {steps.fingerprint() for steps in (base, *others)}
     assert len(prints) == 5
     assert Preprocessing.of(task_file()).fingerprint() == base.fingerprint()

@@ -1,0 +1,246 @@
+"""Whole small trainings in one process: reproducible, resumable at every write, private."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fedcore.data.cohort import Cohort, open_cohort
+from fedcore.errors import DataError, QuorumNotMet, RunMismatch, Unreachable
+from fedcore.exchange import codec, keys
+from fedcore.exchange.memory import MemoryStore
+from fedcore.models.catalogue import build
+from fedcore.models.state import to_params
+from fedcore.params import digest
+from fedcore.rounds.messages import line
+from fedcore.simulation import Outcome, World, simulate_cohorts
+from rounds_story import Time, hospitals, key_of, task_file, write_pictures
+
+
+@pytest.fixture(scope="module")
+def cohorts(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Cohort]:
+    folder = tmp_path_factory.mktemp("hospitals")
+    return {
+        name: open_cohort(data, task_file(), folder / f"state-{name}")
+        for name, data in hospitals(folder).items()
+    }
+
+
+class KnownKeys(World):
+    """A world whose owners always have the same keys, so that runs can be compared bit by bit."""
+
+    def key(self, owner: str):  # noqa: ANN202
+        return key_of(owner)
+
+
+def world(folder: Path, store: MemoryStore | None = None) -> World:
+    time = Time()
+    return KnownKeys(folder, store or MemoryStore(), time.watch(), wall_clock=time.clock)
+
+
+def bits(outcome: Outcome) -> tuple[str, str]:
+    return digest(outcome.best), digest(outcome.final)
+
+
+def stories(outcome: Outcome) -> dict[str, list]:
+    return {owner: ledger.story() for owner, ledger in outcome.ledgers.items()}
+
+
+@pytest.mark.parametrize(
+    "federation",
+    [{}, {"strategy": "fedprox", "mu": 0.1}, {"local_steps": 3}, {"batch_norm": "local"}],
+    ids=["fedavg", "fedprox", "local_steps", "local_batch_norm"],
+)
+def test_the_same_task_data_and_seed_give_the_same_bits_and_ledgers(
+    federation, cohorts, tmp_path
+) -> None:
+    task = task_file(**federation)
+    first = simulate_cohorts(task, cohorts, world(tmp_path / "a"))
+    second = simulate_cohorts(task, cohorts, world(tmp_path / "b"))
+    assert bits(first) == bits(second)
+    assert stories(first) == stories(second)
+
+
+def test_fedprox_with_mu_0_is_fedavg_to_the_bit(cohorts, tmp_path) -> None:
+    plain = simulate_cohorts(task_file(), cohorts, world(tmp_path / "a"))
+    proximal = simulate_cohorts(
+        task_file(strategy="fedprox", mu=0.0), cohorts, world(tmp_path / "b")
+    )
+    assert bits(plain) == bits(proximal)
+
+
+def test_another_seed_gives_another_model(cohorts, tmp_path) -> None:
+    task = task_file()
+    other = task.model_copy(update={"seed": 1})
+    first = simulate_cohorts(task, cohorts, world(tmp_path / "a"))
+    assert bits(first) != bits(simulate_cohorts(other, cohorts, world(tmp_path / "b")))
+
+
+class Failing(MemoryStore):
+    """A store that goes away for ever at the chosen write, before or after it has happened."""
+
+    def __init__(self, inner: MemoryStore, writes: int, *, after: bool) -> None:
+        super().__init__()
+        self.inner, self.left, self.after = inner, writes, after
+
+    def put_once(self, key: str, body: bytes | memoryview) -> None:
+        self.left -= 1
+        if self.left < 0 and not self.after:
+            raise Unreachable("the test took the exchange away")
+        self.inner.put_once(key, body)
+        if self.left < 0:
+            raise Unreachable("the test took the exchange away")
+
+    def get(self, key: str) -> bytes:
+        return self.inner.get(key)
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        return self.inner.get_range(key, start, length)
+
+    def size(self, key: str) -> int:
+        return self.inner.size(key)
+
+    def exists(self, key: str) -> bool:
+        return self.inner.exists(key)
+
+    def keys(self, prefix: str = "", after: str = "") -> list[str]:
+        return self.inner.keys(prefix, after)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before the write", "after the write"])
+def test_a_training_stopped_at_every_single_write_ends_with_the_same_bits(
+    after, cohorts, tmp_path
+) -> None:
+    task = task_file()
+    whole = simulate_cohorts(task, cohorts, world(tmp_path / "whole"))
+    exchange, stops, outcome = MemoryStore(), 0, None
+    while outcome is None:
+        # One more write each time, so the run stops once at each of them.
+        failing = Failing(exchange, stops, after=after)
+        try:
+            outcome = simulate_cohorts(task, cohorts, world(tmp_path / "cut", failing))
+        except Unreachable:
+            stops += 1
+    assert stops >= 20
+    assert bits(outcome) == bits(whole)
+    ours, theirs = stories(outcome), stories(whole)
+    assert {owner: sorted(map(str, ours[owner])) for owner in ours} == {
+        owner: sorted(map(str, theirs[owner])) for owner in theirs
+    }
+
+
+def test_running_a_finished_training_again_changes_nothing(cohorts, tmp_path) -> None:
+    place = world(tmp_path)
+    first = simulate_cohorts(task_file(), cohorts, place)
+    before = place.store.keys()
+    assert bits(simulate_cohorts(task_file(), cohorts, place)) == bits(first)
+    assert place.store.keys() == before
+
+
+def test_batch_norm_kept_local_never_leaves_a_party(cohorts, tmp_path) -> None:
+    place = world(tmp_path)
+    outcome = simulate_cohorts(task_file(batch_norm="local"), cohorts, place)
+    updates = [key for key in place.store.keys() if key.endswith("update.safetensors")]
+    names = {name for key in updates for name in codec.decode(place.store.get(key))}
+    assert len(updates) == 4
+    assert names
+    assert not any("running_" in name or "num_batches" in name for name in names)
+    fresh = to_params(build(task_file().model, 0))
+    kept = [name for name in fresh if "running_mean" in name]
+    assert all(np.array_equal(outcome.final[name], fresh[name]) for name in kept)
+
+
+def test_nothing_that_names_a_patient_or_a_file_enters_the_exchange(cohorts, tmp_path) -> None:
+    place = world(tmp_path)
+    simulate_cohorts(task_file(), cohorts, place)
+    everything = b"".join(place.store.get(key) for key in place.store.keys())
+    assert b"patient0x" not in everything
+    assert b".png" not in everything
+    assert str(tmp_path).encode() not in everything
+
+
+def test_the_ledger_of_a_party_names_every_object_of_its_that_is_in_the_exchange(
+    cohorts, tmp_path
+) -> None:
+    place = world(tmp_path)
+    outcome = simulate_cohorts(task_file(), cohorts, place)
+    left = [one["key"] for kind, one in outcome.ledgers["party-1"].story() if kind == "left"]
+    assert sorted(left) == place.store.keys("parties/1/")
+
+
+def test_data_that_changed_since_the_training_began_is_noticed(cohorts, tmp_path) -> None:
+    place = world(tmp_path)
+    simulate_cohorts(task_file(), cohorts, place)
+    changed = {**cohorts, "2": replace(cohorts["2"], contract_hash="0" * 64)}
+    with pytest.raises(RunMismatch, match="host-2: the data changed"):
+        simulate_cohorts(task_file(), changed, place)
+
+
+def test_parties_that_name_their_classes_differently_are_told_so(cohorts, tmp_path) -> None:
+    changed = {**cohorts, "2": replace(cohorts["2"], classes=("ill", "well"))}
+    with pytest.raises(RunMismatch, match=r"host-2.*'ill'.*data\.classes"):
+        simulate_cohorts(task_file(), changed, world(tmp_path))
+
+
+def test_early_stopping_ends_the_training_and_names_the_best_round(cohorts, tmp_path) -> None:
+    task = task_file(epochs=30, lr=1e-9, early_stopping={"patience": 2})
+    outcome = simulate_cohorts(task, cohorts, world(tmp_path))
+    assert outcome.end.reason.startswith("stopped early")
+    assert outcome.end.best_round == 1
+    assert len(outcome.records) == 3
+
+
+def test_the_line_of_a_round_is_in_the_words_of_the_field(cohorts, tmp_path) -> None:
+    outcome = simulate_cohorts(task_file(), cohorts, world(tmp_path))
+    number = r"\d\.\d{3} \| Acc: \d+\.\d%"
+    text = line(outcome.records[0], 2)
+    expected = rf"Epoch 1/2 - Guest Loss: {number} - Host Loss: {number} - Federated Loss: {number}"
+    assert __import__("re").fullmatch(expected, text)
+
+
+def test_metrics_over_too_few_patients_stay_at_the_hospital(cohorts, tmp_path) -> None:
+    task = task_file()
+    data = task.data.model_copy(update={"min_reported": 1000})
+    place = world(tmp_path)
+    outcome = simulate_cohorts(task.model_copy(update={"data": data}), cohorts, place)
+    assert outcome.records[-1].accuracy is None
+    assert outcome.records[-1].train_loss is None
+    assert "withheld" in line(outcome.records[-1], 2)
+    scores = [key for key in place.store.keys() if key.endswith("score.json")]
+    assert scores
+    assert all(b"confusion" not in place.store.get(key) for key in scores)
+
+
+def test_the_federation_learns_what_its_parties_know(cohorts, tmp_path) -> None:
+    outcome = simulate_cohorts(task_file(epochs=4), cohorts, world(tmp_path))
+    assert outcome.records[-1].accuracy > 0.9
+
+
+def test_an_update_is_clipped_to_the_agreed_norm(cohorts, tmp_path) -> None:
+    place = world(tmp_path)
+    simulate_cohorts(task_file(clip_norm=0.05), cohorts, place)
+    update = codec.decode(place.store.get(keys.update("1", _run(place), 1)))
+    floats = [array for array in update.values() if array.dtype == np.float32]
+    total = np.sqrt(sum(float((array.astype(np.float64) ** 2).sum()) for array in floats))
+    assert total == pytest.approx(0.05, rel=1e-4)
+
+
+def test_a_party_whose_data_breaks_the_contract_says_so_before_any_training(tmp_path) -> None:
+    data = write_pictures(tmp_path / "few", patients=2)
+    with pytest.raises(DataError, match="min_patients"):
+        open_cohort(data, task_file(), tmp_path / "state")
+
+
+def test_a_void_round_can_be_tried_again_by_the_same_command(cohorts, tmp_path) -> None:
+    place = world(tmp_path)
+    with pytest.raises(QuorumNotMet):
+        simulate_cohorts(task_file(quorum=3), cohorts, place)
+    again = simulate_cohorts(task_file(), cohorts, place)
+    assert len(again.records) == 2
+
+
+def _run(place: World) -> str:
+    return place.store.keys("coordinator/")[0].split("/")[1]
