@@ -130,7 +130,9 @@ def _train(lead: coordinator.Desk, desks: Sequence[party.Desk], world: World) ->
 def _answer_all(desks: Sequence[party.Desk]) -> None:
     """Let every party do the one thing that is asked of it now."""
     for desk in desks:
-        request = party.next_request(desk)
+        request = party.next_request(desk, until=desk.watch.clock())
+        if request is None:  # answered before an interruption
+            continue
         if request.kind == "train":
             party.train(desk, request.round)
             party.upload(desk, request.round)

@@ -67,7 +67,7 @@ def verify_all(run: RunFolder, screen: Screen) -> int:
             broken = BROKEN
             screen.mark(False, "broken", f"{path.stem}: {fault}")
         else:
-            screen.mark(True, "ok", f"{path.stem}: ok, {len(entries)} entries, {_head(entries)}")
+            screen.mark(True, "ok", f"{path.stem}: {len(entries)} entries, {_head(entries)}")
     return broken
 
 

@@ -73,4 +73,4 @@ def _files(questions: Questions) -> tuple[TaskFile | None, PartyFile | None, lis
 
 
 def _line(finding: Finding) -> str:
-    return f"{finding.name:<16} {finding.said}"
+    return f"{finding.name:<18} {finding.said}"

@@ -106,9 +106,8 @@ def hardware(section: TrainingSection) -> Finding:
         return lacking("training", str(refused))
     if found.device == "cuda":
         return well("training", f"on the GPU, {'bfloat16' if found.bfloat16 else 'float32'}")
-    return well(
-        "training", f"on the CPU, {found.threads} threads of {os.cpu_count()} logical cores"
-    )
+    cores = os.cpu_count() or 1
+    return well("training", f"on the CPU, threads: {found.threads} (logical cores: {cores})")
 
 
 def disk(output: Path) -> Finding:

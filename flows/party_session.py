@@ -21,7 +21,7 @@ def party_session(seat: str, run: str, label: str) -> str:
     session.preprocess(seat, label)
     session.join(seat, label)
     number = 0
-    while (request := session.next_request(seat, number)).kind != "end":
+    while (request := session.next_request(seat, number)) and request.kind != "end":
         number = max(number, request.round)
         outputs.tell_records(seat)
         if request.kind == "train":

@@ -57,8 +57,8 @@ class Tracking:
     ) -> Self:
         """Find or create the experiment and the runs, and fill in what is known of them by now.
 
-        Without `uri` MLflow's own default is used: `mlflow.db` and `mlruns/` in the current folder.
-        `hellos` may still be incomplete: open again later and the tags are filled in. Raises
+        Without `uri` that is `mlflow.db` in the current folder, with artifacts in `mlruns/` beside
+        it. `hellos` may be incomplete: open again later and the tags are filled in. Raises
         `TrackingAway` within about three seconds when nothing listens there, and within about a
         hundred when something listens and stays silent.
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities import Experiment, Param, Run, RunTag
@@ -17,6 +18,7 @@ ROLE = "fedcore.role"
 PARTY = "fedcore.party_id"
 PARENT = "mlflow.parentRunId"
 FEDERATION = "federation"
+SQLITE = "sqlite:///"
 VALUE_LIMIT = 5000  # characters; MLflow refuses parameters above 6000 and tags above 8000
 PARAMS_LIMIT = 100  # per request
 
@@ -62,7 +64,7 @@ def _experiment(client: MlflowClient, name: str) -> str:
 
 def _create_experiment(client: MlflowClient, name: str) -> str:
     try:
-        return str(client.create_experiment(name))
+        return str(client.create_experiment(name, _artifacts_of(client.tracking_uri)))
     except MlflowException as refused:
         if refused.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
@@ -70,6 +72,13 @@ def _create_experiment(client: MlflowClient, name: str) -> str:
         if faster is None:
             raise
         return str(faster.experiment_id)
+
+
+def _artifacts_of(uri: str) -> str | None:
+    """Beside a database in a file, wherever the command is typed; else where the server says."""
+    if not uri.startswith(SQLITE):
+        return None
+    return str(Path(uri.removeprefix(SQLITE)).resolve().parent / "mlruns")
 
 
 def _parent(client: MlflowClient, experiment: str, agreement: Agreement) -> Run:

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
+from PIL import Image
+
 from fedcore.audit.ledger import Ledger
 from fedcore.audit.signing import SigningKey
 from fedcore.config.task import TaskFile
@@ -19,7 +21,6 @@ from fedcore.params import Params
 from fedcore.rounds import coordinator, sealed
 from fedcore.rounds.messages import Hello, Invitation, Member, Reply, Score
 from fedcore.rounds.waiting import Watch
-from PIL import Image
 
 RUN = "chest-1"
 CLASSES = ("NORMAL", "PNEUMONIA")

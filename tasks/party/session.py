@@ -60,6 +60,6 @@ def evaluate_final(seat: str, label: str) -> int:
     return party.score_final(desk_at(seat)).round
 
 
-def next_request(seat: str, since: int) -> Request:
+def next_request(seat: str, since: int) -> Request | None:
     """Wait for what the coordinator asks next."""
     return party.next_request(desk_at(seat), since)

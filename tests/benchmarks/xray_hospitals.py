@@ -1,7 +1,7 @@
 """Three hospitals of real chest radiographs as DICOM folders: who gets which patients, how encoded.
 
 A and B share the children's radiographs by patient (A mostly bacterial pneumonia, B mostly viral),
-C has the adults. Only the encoding differs from hospital to hospital; grey levels stay as published.
+C has the adults. Only the encoding differs from one to the other; grey levels stay as published.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ def _stored(pixels: Pixels, look: Look) -> Stored:
     """8-bit grey levels spread over the stored bits, inverted for MONOCHROME1."""
     full = 2**look.bits - 1
     values = np.rint(pixels * (full / 255)).astype(np.uint16)
-    return full - values if look.photometric == "MONOCHROME1" else values
+    return np.asarray(full - values if look.photometric == "MONOCHROME1" else values, np.uint16)
 
 
 def _require_unchanged(path: Path, one: Radiograph) -> None:

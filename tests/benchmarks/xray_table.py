@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from xray_arms import ARMS, TASK, TWO, Arm, Trained, command_of
-from xray_hospitals import HOSPITALS, Splits, looks
+from xray_hospitals import HOSPITALS, Radiograph, Splits, looks
 from xray_scores import Answers, interval, join
 
 READING = "## Reading\n"
@@ -90,7 +90,7 @@ def _data(results: Results) -> Iterator[str]:
         yield _row(f"{HOSPITALS[party]} ({party})", *cells, coded)
 
 
-def _counts(found: Sequence) -> str:
+def _counts(found: Sequence[Radiograph]) -> str:
     kinds = sorted(Counter(one.kind for one in found).items())
     named = ", ".join(f"{kind.replace('none', 'normal')} {count}" for kind, count in kinds)
     return f"{len({one.patient for one in found})} / {len(found)} ({named})"

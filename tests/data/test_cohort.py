@@ -89,7 +89,7 @@ def test_names_order_and_place_of_files_mean_nothing_where_patients_are_named(tm
         write(one / "AB"[number % 2] / f"{number}.dcm", content)
         write(other / "AB"[number % 2] / "deep" / f"{99 - number}", content)
     first = open_cohort(one, task_file(), tmp_path / "s1")
-    second = open_cohort(other, task_file(), tmp_path / "s2", workers=2)
+    second = open_cohort(other, task_file(), tmp_path / "s2")
     assert first.contract_hash == second.contract_hash
     assert np.array_equal(first.train.labels, second.train.labels)
     assert images_of(first) == images_of(second)
@@ -139,6 +139,16 @@ def test_progress_is_told_and_hidden_files_are_none(folder, tmp_path):
     open_cohort(folder, task_file(), tmp_path / "s", progress=lambda *state: told.append(state))
     assert told[0] == (0, 24)
     assert told[-1] == (24, 24)
+
+
+def test_worker_processes_find_what_one_process_finds(tmp_path):
+    folder = two_classes(tmp_path / "data", 130)
+    write(folder / "A" / "broken.png", b"\x89PNG\r\n\x1a\n")
+    alone = open_cohort(folder, task_file(), tmp_path / "s1")
+    helped = open_cohort(folder, task_file(), tmp_path / "s2", workers=2)
+    assert helped.contract_hash == alone.contract_hash
+    assert helped.quarantine == alone.quarantine == {"unreadable": 1}
+    assert images_of(helped) == images_of(alone)
 
 
 def test_scanners_are_counted_and_no_patient_is_kept_in_the_state_folder(tmp_path):

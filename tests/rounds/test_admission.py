@@ -7,14 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rounds_story import RUN, ByHand, key_of, model
+
 from fedcore.errors import QuorumNotMet, RunMismatch
 from fedcore.exchange import codec, keys
 from fedcore.rounds import coordinator, sealed
 from fedcore.rounds.coordinator.combining import combined_of
 from fedcore.rounds.messages import Combined, ObjectRef
-from hypothesis import given
-from hypothesis import strategies as st
-from rounds_story import RUN, ByHand, key_of, model
 
 GOOD = {"count": np.array(2, np.int64), "weight": np.ones(4, np.float32)}
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fedcore.errors import QuorumNotMet
-from fedcore.strategies import WeightedMean, advance, weight_of
 from hypothesis import given
 from hypothesis import strategies as st
+
+from fedcore.errors import QuorumNotMet
+from fedcore.strategies import WeightedMean, advance, weight_of
 
 VALUES = st.lists(st.floats(-1e6, 1e6, width=32), min_size=3, max_size=3)
 WEIGHTS = st.integers(1, 10_000)

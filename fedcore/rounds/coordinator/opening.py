@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from fedcore.errors import QuorumNotMet, RunMismatch
+from fedcore.errors import QuorumNotMet, RunMismatch, TaskFileError, problem
 from fedcore.exchange import codec, keys
 from fedcore.params import require_finite, schema
 from fedcore.rounds import sealed
@@ -14,6 +14,10 @@ from fedcore.rounds.messages import Agreement, Hello, ObjectRef
 
 def found(desk: Desk) -> Agreement:
     """Publish which task is trained with which parties; the run exists from here on."""
+    quorum = desk.task.federation.quorum
+    if quorum is not None and quorum > len(desk.members):
+        remedy = f"the party file names {len(desk.members)} parties; demand at most so many"
+        raise TaskFileError(problem("the task file", "federation.quorum", quorum, remedy))
     agreement = Agreement(
         run=desk.run,
         task=desk.task.model_dump(mode="json"),
@@ -49,8 +53,8 @@ def welcome(desk: Desk) -> dict[str, Hello]:
     quorum = desk.task.federation.quorum or len(desk.members)
     if len(hellos) < quorum:
         raise QuorumNotMet(
-            f"{len(hellos)} of {len(desk.members)} parties came within {limit:.0f} s and the "
-            f"quorum is {quorum}: start the missing parties and run the same command again"
+            f"{len(hellos)} of {len(desk.members)} parties came before the deadline ({limit} s) and "
+            f"the quorum is {quorum}: start the missing parties and run the same command again"
         )
     for party, hello in hellos.items():
         require_same_classes(desk, party, hello, hellos[desk.guest.party_id])

@@ -19,8 +19,11 @@ class Request:
     round: int = 0
 
 
-def next_request(desk: Desk, since: int = 0) -> Request:
-    """Wait for the next thing to do; rounds before `since` are known to be over."""
+def next_request(desk: Desk, since: int = 0, until: float | None = None) -> Request | None:
+    """The next thing to do; rounds before `since` are known to be over.
+
+    Waits for it, without end or, on the desk's clock, `until`: then `None` if nothing is asked.
+    """
     newest = max(since, 0)
 
     def look() -> Request | None:
@@ -28,10 +31,7 @@ def next_request(desk: Desk, since: int = 0) -> Request:
         newest = _newest_round(desk, newest)
         return _last_words(desk) or (_round_request(desk, newest) if newest else None)
 
-    found = desk.watch.wait(look, "the coordinator's next invitation")
-    if found is None:  # a wait without deadline ends only with an answer
-        raise RuntimeError("the wait for an invitation ended without one")
-    return found
+    return desk.watch.wait(look, "the coordinator's next invitation", until)
 
 
 def _last_words(desk: Desk) -> Request | None:
