@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -19,7 +18,7 @@ def farewell(terminal: Terminal, plan: Plan) -> None:
     if told is None:
         return
     end = End.model_validate(told["end"])
-    lines = ["", _learned(end), *_lies(plan), *_tracking(terminal), *_prefect(plan, terminal)]
+    lines = ["", _learned(end), *_lies(plan), *_tracking(terminal), *_prefect(terminal)]
     for text in lines:
         terminal.say(text)
 
@@ -58,12 +57,12 @@ def _tracking(terminal: Terminal) -> list[str]:
     return [f"  registered {told['model']} in MLflow", f"  MLflow UI  {command}"]
 
 
-def _prefect(plan: Plan, terminal: Terminal) -> list[str]:
-    url = os.environ.get("PREFECT_API_URL", "")
-    home = plan.parties[0].folder / "prefect"
-    if terminal.told.get("prefect", {}).get("temporary"):
-        return [f"  Prefect UI PREFECT_HOME={_short(home)} {_program('prefect')} server start"]
-    return [f"  Prefect UI {url.removesuffix('/api')}"]
+def _prefect(terminal: Terminal) -> list[str]:
+    told = terminal.told.get("prefect", {})
+    if told.get("home"):
+        home = _short(Path(told["home"]))
+        return [f"  Prefect UI PREFECT_HOME={home} {_program('prefect')} server start"]
+    return [f"  Prefect UI {str(told.get('url', '')).removesuffix('/api')}"]
 
 
 def _program(name: str) -> str:

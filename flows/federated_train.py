@@ -23,7 +23,7 @@ from fedcore.config import load_party_file, load_task_file
 from fedcore.errors import FedcoreError, Interrupted
 from flows import launch
 from flows.farewell import farewell
-from flows.supervisor import Supervisor, own_prefect_home
+from flows.supervisor import Supervisor
 from flows.terminal import Terminal
 from tasks.seat import Seat
 from tasks.voices import Voice, attach
@@ -78,9 +78,9 @@ def train(order: launch.Order) -> None:
 
 
 def _work(plan: launch.Plan, supervisor: Supervisor, terminal: Terminal) -> None:
-    temporary = bool(own_prefect_home(Path(), os.environ))
-    os.environ["PREFECT_API_URL"] = supervisor.begin()
-    terminal.hear("prefect", {"event": "prefect", "temporary": temporary})
+    api = supervisor.begin()
+    os.environ["PREFECT_API_URL"] = api.url
+    terminal.hear("prefect", {"event": "prefect", "url": api.url, "home": api.home})
     if plan.coordinator is not None:
         _coordinate(plan.coordinator, CommandVoice(terminal, supervisor))
     supervisor.wait()

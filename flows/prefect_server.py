@@ -1,7 +1,7 @@
 """A Prefect API for one command: the configured one, or a temporary server that ends with us.
 
-Run as `python -m flows.prefect_server`: it writes the API's URL as one line to standard output and
-stays until its standard input closes. The pipe closes however the parent ends, kill -9 included,
+Run as `python -m flows.prefect_server`: it writes `configured URL` or `temporary URL HOME` as one
+line to standard output; with a temporary server it stays until its standard input closes. The pipe closes however the parent ends, kill -9 included,
 so no server is left behind.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 
 from prefect.server.api.server import SubprocessASGIServer
-from prefect.settings import PREFECT_API_URL
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 
 STARTUP_SECONDS = 180
 
@@ -19,19 +19,19 @@ def main() -> None:
     """Serve until standard input ends."""
     configured = PREFECT_API_URL.value()
     if configured:
-        _say(configured)
+        _say(f"configured {configured}")
         return
     server = SubprocessASGIServer()
     server.start(timeout=STARTUP_SECONDS)
     try:
-        _say(server.api_url)
+        _say(f"temporary {server.api_url} {PREFECT_HOME.value()}")
         sys.stdin.read()
     finally:
         server.stop()
 
 
-def _say(url: str) -> None:
-    sys.stdout.write(f"{url}\n")
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 

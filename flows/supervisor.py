@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -104,11 +105,19 @@ class Session:
             self.ended.set()
 
 
+@dataclass(frozen=True)
+class Api:
+    """Prefect's API; `home` holds the database of a temporary server, `None` if configured."""
+
+    url: str
+    home: str | None
+
+
 class Prefect:
     """Prefect's API for this command: the configured one, or a temporary server."""
 
     def __init__(self, home: Path) -> None:
-        """Start asking for it; `url()` waits for the answer."""
+        """Start asking for it; `api()` waits for the answer."""
         environ = own_prefect_home(home, os.environ)
         self._log = home / "server.log"
         home.mkdir(parents=True, exist_ok=True)
@@ -124,12 +133,14 @@ class Prefect:
                 start_new_session=True,
             )
 
-    def url(self) -> str:
-        """The API's URL once it answers; `FedcoreError` when the server does not start."""
+    def api(self) -> Api:
+        """The API once it answers; `FedcoreError` when the server does not start."""
         line = self._process.stdout.readline().strip() if self._process.stdout else ""
-        if not line:
+        kind, _, rest = line.partition(" ")
+        if not rest:
             raise FedcoreError(f"Prefect's temporary server did not start: see {self._log}")
-        return line
+        url, _, home = rest.partition(" ")
+        return Api(url, home if kind == "temporary" else None)
 
     def stop(self) -> None:
         """End the temporary server, if it is one."""
@@ -164,12 +175,12 @@ class Supervisor:
             session.stop()
         self.prefect.stop()
 
-    def begin(self) -> str:
-        """Wait for Prefect and let the sessions begin; the API's URL."""
-        url = self.prefect.url()
+    def begin(self) -> Api:
+        """Wait for Prefect and let the sessions begin."""
+        api = self.prefect.api()
         for session in self.sessions:
-            session.tell_url(url)
-        return url
+            session.tell_url(api.url)
+        return api
 
     def check(self) -> None:
         """Raise what a local party cannot go on because of."""

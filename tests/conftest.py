@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["servers"]
+pytest_plugins = ["servers", "servers_prefect"]
 ROOT = Path(__file__).resolve().parents[1]
 AMBIENT = ("AWS_PROFILE", "PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_PROFILE")
 HOME = pytest.StashKey[tempfile.TemporaryDirectory]()
