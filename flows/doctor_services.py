@@ -69,7 +69,8 @@ def exchange(party_file: PartyFile, path: Path, environ: Mapping[str, str]) -> I
     try:
         address = _absolute(parse_address(text, path), path)
         store = open_store(address, environ)
-        store.prepare()
+        if address.kind == "s3":  # a folder must be there: a share that is not mounted is none
+            store.prepare()
         where = _probe(store, party_file.local.id)
     except FedcoreError as fault:
         yield lacking("exchange", str(fault))

@@ -25,6 +25,7 @@ from flows import launch
 from flows.farewell import farewell
 from flows.supervisor import Supervisor
 from flows.terminal import Terminal
+from flows.weights import resolve
 from tasks.seat import Seat
 from tasks.voices import Voice, attach
 
@@ -60,6 +61,8 @@ class CommandVoice(Voice):
 def train(order: launch.Order) -> None:
     """Run the local seats of the training to its end; raises `FedcoreError` in one sentence."""
     plan = launch.plan(order)
+    if plan.coordinator is not None:
+        plan = plan.starting_from(_weights(order))
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     labels = {seat.owner: seat.member(seat.owner).label for seat in plan.parties}
@@ -75,6 +78,11 @@ def train(order: launch.Order) -> None:
     except KeyboardInterrupt:
         raise Interrupted("stopped; nothing is lost: run the same command again to go on") from None
     farewell(terminal, plan)
+
+
+def _weights(order: launch.Order) -> Path | None:
+    folder = order.output / launch.STATE / "weights"
+    return resolve(order.task, order.task_path, order.tracking_uri, folder)
 
 
 def _work(plan: launch.Plan, supervisor: Supervisor, terminal: Terminal) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fedcore.config.party import Address, PartyFile, PartyRef, parse_address
@@ -27,7 +27,6 @@ class Order:
     reconnect_interval: float = 5.0
     run: str | None = None
     tracking_uri: str | None = None
-    weights: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,11 @@ class Plan:
     coordinator: Seat | None
     parties: tuple[Seat, ...]
     exchange: Address
+
+    def starting_from(self, weights: Path | None) -> Plan:
+        """The same plan with the weights that the initial model is made of."""
+        named = {"weights": None if weights is None else str(weights.resolve())}
+        return replace(self, parties=tuple(one.model_copy(update=named) for one in self.parties))
 
 
 def plan(order: Order) -> Plan:
@@ -122,7 +126,6 @@ def _seat(
         state=str(_state(order)),
         data=str(data.resolve()) if data else None,
         output=str(output.resolve()) if output else None,
-        weights=str(order.weights) if order.weights else None,
         pinned=pinned,
         reconnect_interval=order.reconnect_interval,
         tracking_uri=order.tracking_uri,

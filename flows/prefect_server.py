@@ -1,15 +1,14 @@
 """A Prefect API for one command: the configured one, or a temporary server that ends with us.
 
 Run as `python -m flows.prefect_server`: it writes `configured URL` or `temporary URL HOME` as one
-line to standard output; with a temporary server it stays until its standard input closes. The pipe closes however the parent ends, kill -9 included,
-so no server is left behind.
+line to standard output. With a temporary server it stays until its standard input closes: the pipe
+closes however the parent ends, kill -9 included, so no server is left behind.
 """
 
 from __future__ import annotations
 
 import sys
 
-from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 
 STARTUP_SECONDS = 180
@@ -21,6 +20,9 @@ def main() -> None:
     if configured:
         _say(f"configured {configured}")
         return
+    # Only now: importing the server takes seconds, and a configured API needs none.
+    from prefect.server.api.server import SubprocessASGIServer  # noqa: PLC0415
+
     server = SubprocessASGIServer()
     server.start(timeout=STARTUP_SECONDS)
     try:

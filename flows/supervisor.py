@@ -21,7 +21,7 @@ from typing import IO, Any, Self
 from fedcore.errors import FedcoreError, InputError
 from tasks.seat import Seat
 
-RESTARTS = 5
+RESTARTS = 3
 Hear = Callable[[str, dict[str, Any]], None]
 
 
@@ -118,23 +118,27 @@ class Prefect:
 
     def __init__(self, home: Path) -> None:
         """Start asking for it; `api()` waits for the answer."""
-        environ = own_prefect_home(home, os.environ)
         self._log = home / "server.log"
+        self._process = None if "PREFECT_API_URL" in os.environ else self._start(home)
+
+    def _start(self, home: Path) -> subprocess.Popen[str]:
         home.mkdir(parents=True, exist_ok=True)
         with self._log.open("a", encoding="utf-8") as log:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 [sys.executable, "-m", "flows.prefect_server"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
                 cwd=source_root(),
-                env={**os.environ, **environ},
+                env={**os.environ, **own_prefect_home(home, os.environ)},
                 start_new_session=True,
             )
 
     def api(self) -> Api:
         """The API once it answers; `FedcoreError` when the server does not start."""
+        if self._process is None:
+            return Api(os.environ["PREFECT_API_URL"], None)
         line = self._process.stdout.readline().strip() if self._process.stdout else ""
         kind, _, rest = line.partition(" ")
         if not rest:
@@ -144,6 +148,8 @@ class Prefect:
 
     def stop(self) -> None:
         """End the temporary server, if it is one."""
+        if self._process is None:
+            return
         if self._process.stdin:
             self._process.stdin.close()
         try:
@@ -197,7 +203,7 @@ class Supervisor:
 
 def own_prefect_home(home: Path, environ: Mapping[str, str]) -> dict[str, str]:
     """Where a temporary Prefect keeps its database: beside the run, unless Prefect is set up."""
-    chosen = {"PREFECT_API_URL", "PREFECT_HOME", "PREFECT_PROFILE"} & environ.keys()
+    chosen = {"PREFECT_HOME", "PREFECT_PROFILE"} & environ.keys()
     return {} if chosen else {"PREFECT_HOME": str(home)}
 
 

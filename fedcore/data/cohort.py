@@ -9,18 +9,19 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from fedcore.audit.durable import replace_with
 from fedcore.config import TaskFile
 from fedcore.data import contract
 from fedcore.data.cache import DEFAULT_LIMIT, PixelCache
 from fedcore.data.images import ImageSet, Labels, Pixels
 from fedcore.data.index import open_index
-from fedcore.data.intake import Progress, Recipe, image_key, list_files, take_in
+from fedcore.data.intake import Known, Progress, Recipe, image_key, list_files, take_in
 from fedcore.data.labels import assign, class_names, declared, open_labels
 from fedcore.data.preprocess import Preprocessing
 from fedcore.data.samples import Sample, SetAside, give_splits, sort_out
@@ -76,6 +77,7 @@ class Cohort:
     faults: tuple[str, ...]
     notes: tuple[str, ...]
     set_aside: tuple[SetAside, ...] = field(repr=False)
+    contents: frozenset[str] = field(repr=False, default=frozenset())
 
     @property
     def class_counts(self) -> dict[str, int]:
@@ -91,18 +93,37 @@ def open_cohort(
     progress: Progress | None = None,
     workers: int = 1,
     cache_limit: int = DEFAULT_LIMIT,
+    frozen: Path | None = None,
 ) -> Cohort:
     """The cohort of `folder`; index and cache live under `state`; `progress` gets (done, files).
+
+    With `frozen`, the contents of the first opening are written there, and later openings use
+    those alone: files that arrive during a training are left for the next one.
 
     Raises `DataError` where folder or labels cannot be used and `ContractBroken` where the usable
     data does not satisfy the task's contract.
     """
     cohort = survey_folder(
-        folder, task, state, progress=progress, workers=workers, cache_limit=cache_limit
+        folder,
+        task,
+        state,
+        progress=progress,
+        workers=workers,
+        cache_limit=cache_limit,
+        held=_held(frozen),
     )
     if cohort.faults:
         raise ContractBroken(cohort.faults[0])
+    if frozen is not None and not frozen.exists():
+        replace_with(frozen, ["\n".join(sorted(cohort.contents)).encode("ascii")])
     return cohort
+
+
+def _held(frozen: Path | None) -> frozenset[str] | None:
+    """The contents that an earlier opening froze; `None` when there was none."""
+    if frozen is None or not frozen.exists():
+        return None
+    return frozenset(frozen.read_text(encoding="ascii").split())
 
 
 def survey_folder(
@@ -113,8 +134,12 @@ def survey_folder(
     progress: Progress | None = None,
     workers: int = 1,
     cache_limit: int = DEFAULT_LIMIT,
+    held: frozenset[str] | None = None,
 ) -> Cohort:
-    """As `open_cohort`, but data that breaks the contract is returned with its `faults`."""
+    """As `open_cohort`, but data that breaks the contract is returned with its `faults`.
+
+    With `held`, files of any other content (SHA-256) are passed over.
+    """
     files = list_files(folder)
     paths = [file.path for file in files]
     source = open_labels(folder, task.data, paths)
@@ -127,11 +152,21 @@ def survey_folder(
     with open_index(state / "index.sqlite", root, recipe.rule()) as index:
         known = take_in(folder, files, recipe, index, cache, workers=workers, progress=progress)
     cache.touch()
+    arrived = [one for one in known if held is not None and one.content not in held]
+    known = [one for one in known if held is None or one.content in held]
     labels = assign(source, known)
     classes = class_names(early or labels, source, task)
     samples, aside = sort_out(known, labels)
     placed = give_splits(samples, task.data.validation, task.data.test)
-    return _cohort(task, classes, placed, aside, len(files), cache)
+    cohort = _cohort(task, classes, placed, aside, len(known), cache)
+    notes = (*cohort.notes, *_left_for_later(arrived))
+    return replace(cohort, notes=notes, contents=frozenset(one.content for one in known))
+
+
+def _left_for_later(arrived: Sequence[Known]) -> list[str]:
+    if not arrived:
+        return []
+    return [f"{len(arrived)} files came after the training began and are left for the next one"]
 
 
 def _cohort(

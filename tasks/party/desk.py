@@ -22,7 +22,8 @@ def cohort_at(seat: str) -> Cohort:
     folder = Path(place.data or ".")
     workers = max(1, (os.cpu_count() or 2) // 2)
     state = place.folder / "data" / place.owner
-    return open_cohort(folder, place.task, state, progress=told, workers=workers)
+    frozen = place.folder / "runs" / place.run / f"{place.name}.contents"
+    return open_cohort(folder, place.task, state, progress=told, workers=workers, frozen=frozen)
 
 
 @cache

@@ -221,3 +221,24 @@ def test_importing_the_room_imports_neither_torch_nor_pydicom():
         command = [sys.executable, "-c", code]
         said = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
         assert said.stdout.split() == expected
+
+
+def test_files_that_arrive_during_a_training_are_left_for_the_next_one(folder, tmp_path):
+    frozen = tmp_path / "contents"
+    state = tmp_path / "state"
+    before = open_cohort(folder, task_file(), state, frozen=frozen)
+    write(folder / "A" / "late.png", picture(noise(999)))
+    after = open_cohort(folder, task_file(), state, frozen=frozen)
+    assert after.contract_hash == before.contract_hash
+    assert images_of(after) == images_of(before)
+    assert after.files == before.files
+    assert "1 files came after the training began" in after.notes[-1]
+    assert open_cohort(folder, task_file(), state).contract_hash != before.contract_hash
+
+
+def test_a_file_that_is_gone_since_the_training_began_changes_the_contract_hash(folder, tmp_path):
+    frozen = tmp_path / "contents"
+    before = open_cohort(folder, task_file(), tmp_path / "state", frozen=frozen)
+    next((folder / "A").iterdir()).unlink()
+    after = open_cohort(folder, task_file(), tmp_path / "state", frozen=frozen)
+    assert after.contract_hash != before.contract_hash
