@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pydantic import Field
@@ -94,12 +94,26 @@ class Seat(Section):
 
     def store(self, watch: Watch, environ: Mapping[str, str] = os.environ) -> ObjectStore:
         """The exchange; while it cannot be reached, it is tried again every interval."""
-
-        def on_wait(message: str, seconds: float) -> None:
-            watch.say(
-                f"the exchange cannot be reached for {seconds:.0f} s, trying again every "
-                f"{self.reconnect_interval:g} s: {message}"
-            )
-
+        complaint = Complaint(watch.say, self.reconnect_interval)
         inner = open_store(self.exchange, environ)
-        return Reconnecting(inner, self.reconnect_interval, on_wait, watch.pause, watch.clock)
+        return Reconnecting(inner, self.reconnect_interval, complaint, watch.pause, watch.clock)
+
+
+class Complaint:
+    """Says that the exchange is away: at once, and then ever more rarely."""
+
+    def __init__(self, say: Callable[[str], None], interval: float) -> None:
+        """Speak through `say` of tries that are `interval` seconds apart."""
+        self._say, self._interval, self._next = say, interval, 0.0
+
+    def __call__(self, reason: str, seconds: float) -> None:
+        """Hear that the exchange has been away for `seconds`."""
+        if seconds == 0:
+            self._next = 0.0
+        if seconds < self._next:
+            return
+        self._next = max(2 * seconds, 10.0)
+        self._say(
+            f"the exchange cannot be reached for {seconds:.0f} s, trying again every "
+            f"{self._interval:g} s: {reason}"
+        )

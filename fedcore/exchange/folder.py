@@ -38,7 +38,12 @@ class FolderStore:
 
     def prepare(self) -> None:
         """Make the folder if it is not there; `NotAllowed` if that is refused."""
-        with self._translated(str(self._root)):
+        blocking = next((one for one in (self._root, *self._root.parents) if one.is_file()), None)
+        if blocking is not None:
+            raise NotAllowed(
+                f"exchange folder {self._root}: {blocking} is a file: name a folder in its place"
+            )
+        with self._translated("making it"):
             self._root.mkdir(parents=True, exist_ok=True)
 
     def put_once(self, key: str, body: bytes | memoryview) -> None:

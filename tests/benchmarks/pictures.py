@@ -31,6 +31,18 @@ ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "docs" / "pictures"
 BIN = Path(sys.executable).parent
 PATIENCE = 240.0
+# Light colours; without MLflow's assistant and the buttons that lie over a chart under the mouse.
+AS_SHOWN = """
+localStorage.setItem('color-scheme', '"light"');
+localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false');
+localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true');
+addEventListener('DOMContentLoaded', () => {
+  const style = document.createElement('style');
+  style.textContent = '.modebar {display: none !important}';
+  document.head.append(style);
+});
+"""
+CHARTS = "document.querySelectorAll('svg.main-svg').length > 5"
 
 
 @dataclass(frozen=True)
@@ -56,6 +68,7 @@ def main() -> None:
     demo = given.demo.resolve()
     given.to.mkdir(parents=True, exist_ok=True)
     with _mlflow(demo) as mlflow, _prefect(newest(demo)) as prefect, Browser() as browser:
+        browser.before(AS_SHOWN)
         training = Training(newest(demo), mlflow, prefect)
         for take in (report, mlflow_runs, mlflow_curves, prefect_run):
             take(browser, training, given.to / f"{take.__name__.replace('_', '-')}.png")
@@ -78,11 +91,12 @@ def report(browser: Browser, training: Training, to: Path) -> None:
 
 
 def mlflow_runs(browser: Browser, training: Training, to: Path) -> None:
-    """The list of trainings with their parties."""
-    experiment = _experiment(training)
-    browser.size(1500, 560)
-    page = f"{training.mlflow}/#/experiments/{experiment}/runs"
+    """All trainings with their parties side by side."""
+    browser.size(1500, 700)
+    page = f"{training.mlflow}/#/experiments/{_experiment(training)}/runs"
     browser.open(page, _shows(training.run), "the list of runs")
+    browser.click("Model training")
+    browser.open(f"{page}?compareRunsMode=CHART", CHARTS, "the charts of all runs")
     browser.settle()
     browser.save(to)
 
@@ -90,18 +104,20 @@ def mlflow_runs(browser: Browser, training: Training, to: Path) -> None:
 def mlflow_curves(browser: Browser, training: Training, to: Path) -> None:
     """The curves of one training."""
     experiment, run = _experiment(training), _parent_run(training)
-    browser.size(1500, 980)
+    browser.size(1500, 900)
     page = f"{training.mlflow}/#/experiments/{experiment}/runs/{run}/model-metrics"
-    browser.open(page, "document.querySelectorAll('svg.main-svg').length > 3", "the curves")
+    browser.open(page, CHARTS, "the curves")
     browser.settle()
     browser.save(to)
 
 
 def prefect_run(browser: Browser, training: Training, to: Path) -> None:
-    """The tasks of one training along time."""
-    browser.size(1500, 980)
+    """The tasks of one training's first rounds along time."""
+    browser.size(1500, 560)
     page = f"{training.prefect}/runs/flow-run/{_flow_run(training)}"
     browser.open(page, _shows(training.run), "the flow run")
+    browser.settle()
+    browser.zoom(300, 285, turns=8)
     browser.settle()
     browser.save(to)
 

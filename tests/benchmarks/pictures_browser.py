@@ -78,6 +78,17 @@ class Browser:
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self._say("Emulation.setDeviceMetricsOverride", **metrics)
 
+    def before(self, script: str) -> None:
+        """Run a script on every page from now on, before the page's own."""
+        self._say("Page.enable")
+        self._say("Page.addScriptToEvaluateOnNewDocument", source=script)
+
+    def zoom(self, x: int, y: int, turns: int) -> None:
+        """Turn the mouse wheel at a place, so that a graph there grows around it."""
+        for _ in range(turns):
+            wheel = {"type": "mouseWheel", "x": x, "y": y, "deltaX": 0, "deltaY": -120}
+            self._say("Input.dispatchMouseEvent", **wheel, modifiers=0)
+
     def open(self, url: str, ready: str, why: str) -> None:
         """Go to `url` and wait until the JavaScript expression `ready` is true."""
         self._say("Page.navigate", url=url)

@@ -13,7 +13,6 @@ import argparse
 import os
 import sys
 import tempfile
-import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -33,7 +32,6 @@ PAGE = ROOT / "docs" / "results-real-xrays.md"
 def main() -> None:
     """Train, score, print and write the page."""
     args = _arguments()
-    begun = time.monotonic()
     results = Results(
         size=args.size,
         rounds=args.rounds,
@@ -47,7 +45,6 @@ def main() -> None:
         folder = (args.folder or Path(scratch)).resolve()
         for seed in range(args.seeds):
             _one_seed(folder / f"{args.size}px-{args.images}-{args.rounds}-{seed}", seed, results)
-        results.seconds = time.monotonic() - begun
         page = folder / "quick.md" if args.quick else PAGE
         print(write_page(page, results))
 

@@ -36,7 +36,6 @@ class Results:
     cores: int
     command: str
     note: str = ""
-    seconds: float = 0.0
     hospitals: list[dict[str, Splits]] = field(default_factory=list)
     trained: dict[str, list[Trained]] = field(default_factory=dict)
     answers: dict[str, list[dict[str, Answers]]] = field(default_factory=dict)
@@ -113,8 +112,9 @@ def _settings(results: Results) -> Iterator[str]:
 
 
 def _about_intervals(results: Results) -> str:
+    over = f"Mean of {results.seeds} seeds" if results.seeds > 1 else "One seed"
     return (
-        f"Mean of {results.seeds} seeds [95 % bootstrap interval over test images]. Each seed has "
+        f"{over} [95 % bootstrap interval over test images]. Each seed has "
         "its own draw of children, its own third of the adults as test, and its own initial "
         "weights. *all* ranks the test images of the three hospitals in one list.\n"
     )
@@ -180,7 +180,7 @@ def _seed(columns: Sequence[Sequence[Answers]], seed: int) -> str:
 
 def _times(results: Results) -> Iterator[str]:
     yield (
-        f"{results.seconds:.0f} s in all on a machine of {results.cores} cores without a GPU"
+        f"A machine of {results.cores} cores without a GPU"
         f"{results.note and ', ' + results.note}. Two local or pooled trainings ran side by side; "
         "a federated one has a process per party, and its time includes the start of Prefect, "
         "MLflow and the sessions, decoding, scoring and the report.\n"
@@ -191,6 +191,10 @@ def _times(results: Results) -> Iterator[str]:
         found = results.trained[arm.name]
         seconds = " ".join(f"{one.seconds:.0f}" for one in found)
         yield _row(arm.name, seconds, " ".join(str(one.best_round) for one in found))
+    sums = [
+        sum(one.seconds for one in seed) for seed in zip(*results.trained.values(), strict=True)
+    ]
+    yield _row("*sum*", " ".join(f"{one:.0f}" for one in sums), "")
 
 
 def _shown() -> list[Arm]:

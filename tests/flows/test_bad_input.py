@@ -146,9 +146,11 @@ def test_weights_of_another_architecture(tmp_path, prefect_api) -> None:
 
 def test_an_exchange_that_cannot_be_written(tmp_path, prefect_api) -> None:
     data = write_pictures(tmp_path / "data")
-    party = {"local": PARTY["local"], "remote": {**PARTY["remote"], "address": "/proc/exchange"}}
+    (tmp_path / "file").write_text("no folder")
+    remote = {**PARTY["remote"], "address": "file/exchange"}
+    party = {"local": PARTY["local"], "remote": remote}
     text = with_server(tmp_path, prefect_api, party=party, data=data)
-    assert "/proc/exchange" in text
+    assert "file/exchange" in text
 
 
 def test_ctrl_c_says_how_to_go_on_and_the_same_command_goes_on(tmp_path, prefect_api) -> None:
