@@ -51,7 +51,12 @@ class Site:
                 stderr=subprocess.STDOUT,
                 text=True,
                 cwd=self.folder,
-                env={**os.environ, "OMP_NUM_THREADS": "1", **own_state(self.folder), **self.environ},
+                env={
+                    **os.environ,
+                    "OMP_NUM_THREADS": "1",
+                    **own_state(self.folder),
+                    **self.environ,
+                },
                 start_new_session=True,
             )
 
