@@ -132,4 +132,4 @@ def problem(where: object, field: str, value: object, remedy: str) -> str:
 def _brief(value: object) -> str:
     """A value as the user wrote it, cut to a readable length."""
     text = repr(value)
-    return text if len(text) <= 200 else text[:197] + "..."
+    return text if len(text) <= 120 else text[:60] + "..." + text[-57:]

@@ -158,7 +158,7 @@ def tree(pid: int) -> set[int]:
 def _sockets(pid: int) -> Iterator[str]:
     for place in Path(f"/proc/{pid}/fd").glob("*"):
         try:
-            target = os.readlink(place)
+            target = str(place.readlink())
         except OSError:
             continue
         if target.startswith("socket:["):

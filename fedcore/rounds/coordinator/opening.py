@@ -53,8 +53,8 @@ def welcome(desk: Desk) -> dict[str, Hello]:
     quorum = desk.task.federation.quorum or len(desk.members)
     if len(hellos) < quorum:
         raise QuorumNotMet(
-            f"{len(hellos)} of {len(desk.members)} parties came before the deadline ({limit} s) and "
-            f"the quorum is {quorum}: start the missing parties and run the same command again"
+            f"{len(hellos)} of {len(desk.members)} parties came before the deadline ({limit} s) "
+            f"and the quorum is {quorum}: start the missing ones and run the same command again"
         )
     for party, hello in hellos.items():
         require_same_classes(desk, party, hello, hellos[desk.guest.party_id])
