@@ -26,6 +26,8 @@ def federated_training(seat: str, run: str) -> str:
     """Train as the seat's task file says; the registered model's name and version."""
     labels = {member.party_id: member.label for member in Seat.load(seat).members}
     opening.found(seat)
+    if closing.finished(seat):
+        return tracked.register(seat)
     opening.welcome(seat)
     opening.adopt_initial_model(seat)
     while (number := rounds.next_round(seat)) is not None:
@@ -41,9 +43,9 @@ def run_round(seat: str, number: int, labels: dict[str, str]) -> None:
     invited = rounds.invite(seat, number)
     asked = {one: rounds.ask_party.submit(seat, number, one, labels[one], until) for one in invited}
     answers = {party: reply.result() for party, reply in asked.items()}
-    rounds.combine(seat, number, answers)
+    admitted = rounds.combine(seat, number, answers)
     until = rounds.deadline(seat)
-    scored = [rounds.await_score.submit(seat, number, one, labels[one], until) for one in invited]
+    scored = [rounds.await_score.submit(seat, number, one, labels[one], until) for one in admitted]
     for score in scored:
         score.result()
     rounds.record(seat, number, time.monotonic() - begun)

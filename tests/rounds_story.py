@@ -77,9 +77,10 @@ class ByHand:
         store: ObjectStore | None = None,
         **federation: object,
     ) -> None:
-        self.task, self.time = task_file(**federation), Time()
+        self.task, self.time = task_file(**{"quorum": 1, **federation}), Time()
         self.store = store or MemoryStore()
         self.parties = parties
+        self.patients: dict[str, int] = {}
         members = tuple(
             Member(party_id=party, role="guest" if party == parties[0] else "host")
             for party in parties
@@ -121,7 +122,7 @@ class ByHand:
             contract_hash="c" * 64,
             code_version="test",
             classes=CLASSES,
-            patients=10,
+            patients=self.patients.get(party, 10),
             images=20,
             quarantine={},
             initial=initial,
@@ -148,7 +149,7 @@ class ByHand:
             base=invitation.weights.sha256,
             update=ref,
             codec="float32",
-            patients=10,
+            patients=self.patients.get(party, 10),
             images=20,
             metrics={"loss": 0.5, "accuracy": 0.75},
             task_hash=invitation.task_hash,

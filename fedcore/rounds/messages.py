@@ -7,13 +7,15 @@ carry a duration or a decision (`Record`, `Combined`) stand as first written.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from fedcore.config.base import Section
 
 Reason = str
+# More patients or images than any hospital has; sums of such numbers stay exact in float64.
+MOST = 10**12
 
 
 class ObjectRef(Section):
@@ -56,8 +58,8 @@ class Hello(Section):
     contract_hash: str
     code_version: str
     classes: tuple[str, ...]
-    patients: int = Field(ge=0)
-    images: int = Field(ge=0)
+    patients: int = Field(ge=0, le=MOST)
+    images: int = Field(ge=0, le=MOST)
     quarantine: dict[str, int]
     kept_home: tuple[str, ...] = ()
     initial: ObjectRef | None = None
@@ -83,21 +85,25 @@ class Reply(Section):
     base: str = Field(description="SHA-256 of the weights that the training started from")
     update: ObjectRef
     codec: Literal["float32"]
-    patients: int = Field(ge=1)
-    images: int = Field(ge=1)
-    metrics: dict[str, float]
+    patients: int = Field(ge=1, le=MOST)
+    images: int = Field(ge=1, le=MOST)
+    metrics: dict[Literal["loss", "accuracy"], Annotated[float, Field(ge=-1e9, le=1e9)]]
     task_hash: str
     contract_hash: str
     code_version: str
 
 
 class Combined(Section):
-    """The round's new model, who is in it with which weight, and who is not and why."""
+    """The round's new model, who is in it with which weight, and who is not and why.
+
+    `updates` holds the SHA-256 of each admitted update.
+    """
 
     run: str
     round: int = Field(ge=1)
     model: ObjectRef
     weights: dict[str, float]
+    updates: dict[str, str]
     absent: dict[str, Reason]
 
 

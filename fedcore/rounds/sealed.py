@@ -10,11 +10,12 @@ from pydantic import ValidationError
 from fedcore.audit.signing import SigningKey
 from fedcore.config.base import Section
 from fedcore.errors import Conflict, NotThere, Refused
-from fedcore.exchange.envelope import fetch_envelope, seal
+from fedcore.exchange.envelope import MAX_ENVELOPE, fetch_envelope, seal
 from fedcore.exchange.store import ObjectStore
-from fedcore.rounds.messages import ObjectRef
+from fedcore.rounds.messages import End, ObjectRef
 
 M = TypeVar("M", bound=Section)
+MAX_LAST_WORD = 64 << 20
 
 
 def publish(store: ObjectStore, key: str, message: Section, signer: SigningKey) -> bytes:
@@ -42,12 +43,31 @@ def settle(store: ObjectStore, key: str, message: M, signer: SigningKey) -> M:
 
 
 def read(store: ObjectStore, key: str, kind: type[M], public: str | None) -> M:
-    """Fetch, verify and parse a message; `Refused` when any of it fails, `NotThere` if absent."""
-    payload = fetch_envelope(store, key, public).payload
+    """Fetch, verify and parse a message; `Refused` when any of it fails, `NotThere` if absent.
+
+    A message must be of the run (and round) under whose key it lies: a signature alone would also
+    hold for an old message that somebody copied there.
+    """
+    # Only the coordinator's last word holds all parties' scores; it is read with its key known.
+    limit = MAX_LAST_WORD if kind is End and public is not None else MAX_ENVELOPE
+    payload = fetch_envelope(store, key, public, limit).payload
     try:
-        return kind.model_validate(payload)
+        message = kind.model_validate(payload)
     except ValidationError:
         raise Refused("malformed", f"{key} is no {kind.__name__}") from None
+    _require_place(message, key)
+    return message
+
+
+def _require_place(message: Section, key: str) -> None:
+    """Raise `Refused` when a message lies under the key of another run or round."""
+    parts = key.split("/")
+    run = getattr(message, "run", None)
+    if run is not None and run not in parts:
+        raise Refused("wrong_run", f"{key} holds a message of run {run}")
+    number = getattr(message, "round", None)
+    if "rounds" in parts and number != int(parts[parts.index("rounds") + 1]):
+        raise Refused("wrong_round", f"{key} holds a message of round {number}")
 
 
 def read_if_there(store: ObjectStore, key: str, kind: type[M], public: str | None) -> M | None:
@@ -68,8 +88,13 @@ def reference(key: str, body: bytes) -> ObjectRef:
     return ObjectRef(key=key, sha256=hashlib.sha256(body).hexdigest(), size=len(body))
 
 
-def fetch(store: ObjectStore, ref: ObjectRef) -> bytes:
-    """The referenced bytes; `Refused` unless size and hash are as announced."""
+def fetch(store: ObjectStore, ref: ObjectRef, most: int | None = None) -> bytes:
+    """The referenced bytes; `Refused` unless size and hash are as announced.
+
+    More than `most` bytes are refused before anything is fetched.
+    """
+    if most is not None and ref.size > most:
+        raise Refused("too_large", f"{ref.key} announces {ref.size} bytes, at most {most} fit")
     if store.size(ref.key) != ref.size:
         raise Refused("wrong_size", f"{ref.key} is not of {ref.size} bytes")
     body = store.get(ref.key)

@@ -7,23 +7,35 @@ from collections.abc import Sequence
 from fedcore.config.task import EarlyStopping
 from fedcore.rounds.messages import Record
 
+UNKNOWN = float("-inf")
+
 
 def merit(record: Record, metric: str) -> float:
     """The federated value of `metric`, turned so that more is better; -inf when withheld."""
     value = getattr(record, metric)
     if value is None:
-        return float("-inf")
+        return UNKNOWN
     return -float(value) if metric == "loss" else float(value)
 
 
 def best_round(records: Sequence[Record], metric: str) -> Record:
-    """The record with the most merit, the earliest of equals; raises `ValueError` when empty."""
+    """The record with the most merit, the earliest of equals; raises `ValueError` when empty.
+
+    Where no round has a value (all withheld), nothing speaks for an early one: the last is taken.
+    """
+    if all(merit(record, metric) == UNKNOWN for record in records):
+        return records[-1]
     return max(records, key=lambda record: (merit(record, metric), -record.round))
 
 
 def should_stop(records: Sequence[Record], metric: str, rule: EarlyStopping | None) -> bool:
-    """Whether the last `patience` rounds brought no improvement above `min_delta`."""
+    """Whether the last `patience` rounds brought no improvement above `min_delta`.
+
+    Never where no round has a value at all.
+    """
     if rule is None or len(records) <= rule.patience:
+        return False
+    if all(merit(record, metric) == UNKNOWN for record in records):
         return False
     before = max(merit(record, metric) for record in records[: -rule.patience])
     lately = max(merit(record, metric) for record in records[-rule.patience :])

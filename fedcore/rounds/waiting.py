@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.02, 0.5, 1.3
-FIRST_WORD, NEXT_WORD = 10.0, 60.0
+FIRST_WORD, NEXT_WORD = 60.0, 300.0
 T = TypeVar("T")
 
 
@@ -28,7 +28,7 @@ class Watch:
     ) -> T | None:
         """The first answer of `probe` that is not `None`; `None` once the clock passes `until`.
 
-        Says after 10 s, and every minute from then on, what it waits for and how long already.
+        Says after a minute, and then every five, what it waits for and how long already.
         """
         begun, pause, speak_at = self.clock(), FIRST_PAUSE, FIRST_WORD
         while (answer := probe()) is None:
@@ -37,7 +37,7 @@ class Watch:
                 return None
             if waited >= speak_at:
                 self.say(f"waiting for {what} for {waited:.0f} s")
-                speak_at += NEXT_WORD
+                speak_at = waited + NEXT_WORD
             self.pause(pause)
             pause = min(pause * GROWTH, LONGEST_PAUSE)
         return answer

@@ -39,11 +39,11 @@ def ask_party(seat: str, number: int, party: str, label: str, until: float | Non
 
 
 @step("round-{number:03d} · combine")
-def combine(seat: str, number: int, answers: dict[str, str]) -> str:
-    """Check the quorum and make the new global model; its SHA-256."""
+def combine(seat: str, number: int, answers: dict[str, str]) -> list[str]:
+    """Check the quorum and make the new global model; the ids of the parties in it."""
     desk = desk_at(seat)
     coordinator.require_quorum(desk, number, answers)
-    return coordinator.combine(desk, number, answers).model.sha256
+    return list(coordinator.combine(desk, number, answers).weights)
 
 
 @step("round-{number:03d} · {label} · score")

@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 
 from fedcore.audit.durable import replace_with
+from fedcore.errors import Refused
 from fedcore.exchange import keys
 from fedcore.explain.report import write_report
 from fedcore.explain.tables import write_tables
-from fedcore.rounds import sealed
+from fedcore.rounds import party, sealed
 from fedcore.rounds.messages import Agreement, End, Hello, Record, line
 from fedcore.rounds.party import Desk
 from tasks.options import step
@@ -45,8 +46,10 @@ def write_outputs(seat: str, label: str) -> str:
 def _write(place: Seat, desk: Desk, end: End) -> None:
     folder = Path(place.output or ".")
     folder.mkdir(parents=True, exist_ok=True)
-    for name, ref in (("best", end.best), ("final", end.final)):
-        replace_with(folder / f"{name}.safetensors", [sealed.fetch(desk.store, ref)])
+    models = {"best": (end.best, end.best_round), "final": (end.final, end.rounds)}
+    for name, (ref, number) in models.items():
+        body = party.usable_model(desk, ref, number)
+        replace_with(folder / f"{name}.safetensors", [body])
     replace_with(folder / "federated_task.yaml", [desk.task.to_yaml().encode()])
     done = _records(desk)
     write_tables(folder, done)
@@ -69,7 +72,10 @@ def _hellos(desk: Desk, agreement: Agreement) -> dict[str, Hello]:
     found = {}
     for member in agreement.parties:
         key = keys.hello(member.party_id, desk.run)
-        hello = sealed.read_if_there(desk.store, key, Hello, None)
+        try:
+            hello = sealed.read_if_there(desk.store, key, Hello, None)
+        except Refused:  # the coordinator left its party out, with the reason in its ledger
+            continue
         if hello is not None:
             found[member.party_id] = hello
     return found

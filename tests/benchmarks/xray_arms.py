@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -138,6 +139,9 @@ def train(work: Path, arm: Arm) -> Trained:
     if not note.exists():
         (work / arm.folder).mkdir(exist_ok=True)
         done = _command(work, arm) if arm.federated else _in_one_process(work, arm)
+        # Every round's models and updates: gigabytes that nobody asks for any more.
+        for name in (".fedcore", "exchange", "spool"):
+            shutil.rmtree(work / arm.folder / name, ignore_errors=True)
         note.write_text(json.dumps(asdict(done)), encoding="utf-8")
     return Trained(**json.loads(note.read_text(encoding="utf-8")))
 

@@ -40,6 +40,7 @@ def story(path: Path) -> list[tuple[str, str]]:
 
 
 def _named(subject: dict) -> str:
+    subject.pop("key", None) if "data" in subject else None
     signed = subject.get("object") in {"hello", "reply", "scores", "test scores"}
     return str({key: value for key, value in subject.items() if not (signed and key == "sha256")})
 

@@ -6,6 +6,7 @@ from fedcore.errors import QuorumNotMet, Refused
 from fedcore.exchange import keys
 from fedcore.rounds import sealed
 from fedcore.rounds.coordinator.desk import Desk
+from fedcore.rounds.coordinator.opening import note_welcomed
 from fedcore.rounds.messages import Invitation, ObjectRef, Reply
 
 REPLIED = "replied"
@@ -13,11 +14,13 @@ LATE = "late"
 
 
 def invite(desk: Desk, number: int, weights: ObjectRef) -> Invitation:
-    """Publish the invitation to round `number`, to all parties that have said hello."""
+    """Publish the invitation to round `number`, to all parties whose hello counts by now."""
+    hellos = desk.hellos()
+    note_welcomed(desk, hellos)
     invitation = Invitation(
         run=desk.run,
         round=number,
-        parties=tuple(desk.hellos()),
+        parties=tuple(hellos),
         weights=weights,
         task_hash=desk.task.fingerprint(),
         clip_norm=desk.task.federation.clip_norm,
@@ -30,7 +33,9 @@ def invite(desk: Desk, number: int, weights: ObjectRef) -> Invitation:
 
 def invitation_of(desk: Desk, number: int) -> Invitation:
     """The invitation to round `number` as it stands."""
-    return sealed.read(desk.store, keys.invitation(desk.run, number), Invitation, desk.key.public)
+    key = keys.invitation(desk.run, number)
+    known = desk.recall(key, Invitation, desk.key.public)
+    return known or sealed.read(desk.store, key, Invitation, desk.key.public)
 
 
 def deadline(desk: Desk) -> float | None:
@@ -66,6 +71,8 @@ def reply_of(desk: Desk, invitation: Invitation, party: str) -> Reply:
         "wrong_task": reply.task_hash == invitation.task_hash,
         "wrong_key": reply.update.key == keys.update(party, desk.run, invitation.round),
         "data_changed": hello is not None and reply.contract_hash == hello.contract_hash,
+        "wrong_counts": hello is not None
+        and (reply.patients, reply.images) == (hello.patients, hello.images),
     }
     for reason, holds in checks.items():
         if not holds:
@@ -88,6 +95,6 @@ def require_quorum(desk: Desk, number: int, answers: dict[str, str]) -> None:
     absent += "".join(f", {desk.member(party).label}: never came" for party in never)
     raise QuorumNotMet(
         f"round {number} is void: {len(replied)} replies and the quorum is {quorum} "
-        f"({absent.removeprefix(', ')}): bring the absent parties back and run the same command "
-        "again, or lower federation.quorum"
+        f"({absent.removeprefix(', ')}): bring late parties back and run the same command again; "
+        "what was refused stays so, then start a new training with --run NAME"
     )

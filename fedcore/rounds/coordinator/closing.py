@@ -106,7 +106,7 @@ def _party_results(
         if party in replies:
             results[party] = _admitted(desk, combined, replies[party], scores[party])
         else:
-            status = combined.absent.get(party, "never_came")
+            status = combined.absent.get(party) or desk.refusal(party) or "never_came"
             results[party] = PartyResult(role=member.role, status=status)
     return results
 
@@ -148,7 +148,7 @@ def _score_of(desk: Desk, combined: Combined, party: str) -> Scores | None:
 
 
 def _test_scores(desk: Desk, sha256: str) -> dict[str, dict[str, Any] | None]:
-    found = {one.party_id: _scores(desk, FINAL, one.party_id).get(sha256) for one in desk.members}
+    found = {party: _scores(desk, FINAL, party).get(sha256) for party in desk.hellos()}
     return {party: scores.to_json() if scores else None for party, scores in found.items()}
 
 
@@ -159,7 +159,9 @@ def _scores(desk: Desk, number: int, party: str) -> dict[str, Scores]:
         score = sealed.read_if_there(desk.store, key, Score, desk.public_key(party))
         if score is None or (score.run, score.party, score.round) != (desk.run, party, number):
             return {}
-        return {sha: Scores.from_json(one) for sha, one in score.scores.items() if one is not None}
+        found = {sha: Scores.from_json(one) for sha, one in score.scores.items() if one is not None}
+        classes = desk.task.model.num_classes
+        return {sha: one for sha, one in found.items() if len(one.confusion) == classes}
     except (Refused, KeyError, ValueError, TypeError, IndexError):
         subject = {"round": number, "party": party, "reason": "malformed"}
         desk.ledger.append_once("scores_refused", subject)

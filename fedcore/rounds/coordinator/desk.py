@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from fedcore.audit.ledger import Ledger
 from fedcore.audit.signing import SigningKey
+from fedcore.config.base import Section
 from fedcore.config.task import TaskFile
 from fedcore.errors import Refused, RunMismatch
 from fedcore.exchange import keys
@@ -15,10 +17,16 @@ from fedcore.rounds import sealed
 from fedcore.rounds.messages import Hello, Member
 from fedcore.rounds.waiting import Watch
 
+M = TypeVar("M", bound=Section)
+
 
 @dataclass(frozen=True)
 class Desk:
-    """`pinned` maps party ids to public keys that the party file demands of them."""
+    """`pinned` maps party ids to public keys that the party file demands of them.
+
+    `memory` holds messages that were read and verified before: they are written once, so they
+    need not be fetched again.
+    """
 
     run: str
     task: TaskFile
@@ -29,6 +37,7 @@ class Desk:
     watch: Watch
     code_version: str
     pinned: Mapping[str, str] = field(default_factory=dict)
+    memory: dict[str, Section] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def guest(self) -> Member:
@@ -39,33 +48,89 @@ class Desk:
         """The member of that id."""
         return next(member for member in self.members if member.party_id == party)
 
-    def public_key(self, party: str) -> str:
-        """The party's key: as pinned, else the one that signed its write-once hello.
+    def recall(self, key: str, kind: type[M], public: str) -> M | None:
+        """The message at `key` if it is there, from memory where it was read before."""
+        known = self.memory.get(key)
+        if isinstance(known, kind):
+            return known
+        message = sealed.read_if_there(self.store, key, kind, public)
+        if message is not None:
+            self.memory[key] = message
+        return message
 
-        A hello lies under the party's own prefix, where only its credentials can write.
+    def public_key(self, party: str) -> str:
+        """The party's key: as pinned, else the one it was welcomed with, else its hello's.
+
+        A hello lies under the party's own prefix, where only its credentials can write; the
+        ledger holds the key that was trusted on first use, and no other is accepted after that.
         """
-        pinned = self.pinned.get(party)
-        return pinned or sealed.writer_of(self.store, keys.hello(party, self.run))
+        known = self.pinned.get(party) or self._welcomed().get(party)
+        return known or sealed.writer_of(self.store, keys.hello(party, self.run))
 
     def hello(self, party: str) -> Hello | None:
-        """The party's hello once it has said it; `RunMismatch` when it means another run."""
+        """The party's hello once it is said; `Refused`, with a remedy, when it does not fit."""
         key = keys.hello(party, self.run)
-        if not self.store.exists(key):
-            return None
-        name = self.member(party).label
+        if key in self.memory or self.store.exists(key):
+            hello = self.recall(key, Hello, self.public_key(party))
+            if hello is not None:
+                self._require_fit(party, hello)
+            return hello
+        return None
+
+    def refusal(self, party: str) -> str | None:
+        """Why the party's hello does not count, as a word; `None` when it does or is not there."""
         try:
-            hello = sealed.read(self.store, key, Hello, self.public_key(party))
+            self.hello(party)
         except Refused as refused:
-            raise RunMismatch(
-                f"{name}: its hello is refused ({refused}): check the party's public_key and keys"
-            ) from None
-        if (hello.run, hello.party) != (self.run, party):
-            raise RunMismatch(f"{name}: its hello is of another run or party: start it again")
-        if hello.task_hash != self.task.fingerprint():
-            raise RunMismatch(f"{name}: it holds another task file: agree on one and start again")
-        return hello
+            return refused.reason
+        return None
 
     def hellos(self) -> dict[str, Hello]:
-        """All hellos said so far, by party id, sorted."""
-        found = {member.party_id: self.hello(member.party_id) for member in self.members}
-        return {party: hello for party, hello in sorted(found.items()) if hello is not None}
+        """The hellos that count, by party id, sorted; the others' parties take no part.
+
+        Raises `RunMismatch` for the guest's, without which there is no training.
+        """
+        found = {}
+        for party in sorted(member.party_id for member in self.members):
+            try:
+                hello = self.hello(party)
+            except Refused as refused:
+                if party == self.guest.party_id:
+                    raise mismatch(self, party, refused) from None
+                subject = {"party": party, "reason": refused.reason}
+                self.ledger.append_once("party_refused", subject)
+                continue
+            if hello is not None:
+                found[party] = hello
+        return found
+
+    def _require_fit(self, party: str, hello: Hello) -> None:
+        """Raise `Refused` unless a hello is of this party and means the same training."""
+        if hello.party != party:
+            raise Refused("wrong_party", "start this party again with --run NAME")
+        if hello.task_hash != self.task.fingerprint():
+            raise Refused("wrong_task", "agree on one task file and start again")
+        if hello.initial is not None and hello.initial.key != keys.initial(party, self.run):
+            raise Refused("wrong_key", "its initial model lies elsewhere; start it again")
+        guest = self.guest.party_id
+        guests = hello if party == guest else self.hello(guest)
+        if guests is None:
+            return
+        if hello.classes != guests.classes:
+            raise Refused(
+                "other_classes",
+                f"its classes are {list(hello.classes)}, the guest's are "
+                f"{list(guests.classes)}; name data.classes in the task file",
+            )
+        if hello.kept_home != guests.kept_home:
+            raise Refused("other_network", "it keeps other parameters at home; update fedcore")
+
+    def _welcomed(self) -> dict[str, str]:
+        """The public keys that the ledger says parties were welcomed with."""
+        story = self.ledger.story()
+        return {one["party"]: one["key"] for kind, one in story if kind == "party_welcomed"}
+
+
+def mismatch(desk: Desk, party: str, refused: Refused) -> RunMismatch:
+    """A hello that does not fit, as the sentence that ends the run."""
+    return RunMismatch(f"{desk.member(party).label}: its hello is refused ({refused})")

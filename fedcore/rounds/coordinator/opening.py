@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from functools import partial
 
-from fedcore.errors import QuorumNotMet, RunMismatch, TaskFileError, problem
+from fedcore.errors import QuorumNotMet, Refused, RunMismatch, TaskFileError, problem
 from fedcore.exchange import codec, keys
 from fedcore.params import require_finite, schema
 from fedcore.rounds import sealed
-from fedcore.rounds.coordinator.desk import Desk
+from fedcore.rounds.coordinator.desk import Desk, mismatch
 from fedcore.rounds.messages import Agreement, Hello, ObjectRef
 
 
 def found(desk: Desk) -> Agreement:
     """Publish which task is trained with which parties; the run exists from here on."""
-    quorum = desk.task.federation.quorum
-    if quorum is not None and quorum > len(desk.members):
-        remedy = f"the party file names {len(desk.members)} parties; demand at most so many"
-        raise TaskFileError(problem("the task file", "federation.quorum", quorum, remedy))
+    _require_possible_quorum(desk)
     agreement = Agreement(
         run=desk.run,
         task=desk.task.model_dump(mode="json"),
@@ -25,7 +22,7 @@ def found(desk: Desk) -> Agreement:
         parties=desk.members,
         code_version=desk.code_version,
     )
-    standing = sealed.settle(desk.store, keys.agreement(desk.run), agreement, desk.key)
+    standing = _standing(desk, agreement)
     if (standing.task_hash, standing.parties) != (agreement.task_hash, agreement.parties):
         raise RunMismatch(
             f"run {desk.run}: it was founded with another task file or other parties: "
@@ -38,37 +35,57 @@ def found(desk: Desk) -> Agreement:
     return standing
 
 
+def _standing(desk: Desk, agreement: Agreement) -> Agreement:
+    try:
+        return sealed.settle(desk.store, keys.agreement(desk.run), agreement, desk.key)
+    except Refused as refused:
+        raise RunMismatch(
+            f"run {desk.run}: somebody else founded it ({refused.reason}): use the output folder "
+            "that holds its keys, or give this training a name of its own with --run"
+        ) from None
+
+
+def _require_possible_quorum(desk: Desk) -> None:
+    quorum = desk.task.federation.quorum
+    if quorum is not None and quorum > len(desk.members):
+        remedy = f"the party file names {len(desk.members)} parties; demand at most so many"
+        raise TaskFileError(problem("the task file", "federation.quorum", quorum, remedy))
+
+
 def welcome(desk: Desk) -> dict[str, Hello]:
     """Wait for the parties' hellos: for all, or for the quorum once the deadline has passed.
 
-    The guest's is always needed: it brings the initial model. Raises `RunMismatch` when the
-    parties' classes differ and `QuorumNotMet` when too few have come.
+    The guest's is always needed: it brings the initial model. Raises `RunMismatch` when a hello
+    does not fit and the quorum cannot do without it, `QuorumNotMet` when too few have come.
     """
     limit = desk.task.federation.deadline
     until = None if limit is None else desk.watch.clock() + limit
-    for member in sorted(desk.members, key=lambda one: one.party_id):
-        come = partial(desk.hello, member.party_id)
-        desk.watch.wait(come, f"{member.label}'s hello", None if member.role == "guest" else until)
-    hellos = desk.hellos()
     quorum = desk.task.federation.quorum or len(desk.members)
+    refused: list[RunMismatch] = []
+    for member in sorted(desk.members, key=lambda one: one.role):
+        come = partial(desk.hello, member.party_id)
+        wait_until = None if member.role == "guest" else until
+        try:
+            desk.watch.wait(come, f"{member.label}'s hello", wait_until)
+        except Refused as wrong:
+            refused.append(mismatch(desk, member.party_id, wrong))
+    if refused and len(desk.members) - len(refused) < quorum:
+        raise refused[0]
+    hellos = desk.hellos()
     if len(hellos) < quorum:
         raise QuorumNotMet(
             f"{len(hellos)} of {len(desk.members)} parties came before the deadline ({limit} s) "
             f"and the quorum is {quorum}: start the missing ones and run the same command again"
         )
-    for party, hello in hellos.items():
-        require_same_classes(desk, party, hello, hellos[desk.guest.party_id])
-        desk.ledger.append_once("party_welcomed", {"party": party, "data": hello.contract_hash})
+    note_welcomed(desk, hellos)
     return hellos
 
 
-def require_same_classes(desk: Desk, party: str, hello: Hello, guests: Hello) -> None:
-    """Raise `RunMismatch` unless the party numbers its classes as the guest does."""
-    if hello.classes != guests.classes:
-        raise RunMismatch(
-            f"{desk.member(party).label}: data.classes are {list(hello.classes)}, the guest's are "
-            f"{list(guests.classes)}: name data.classes in the task file"
-        )
+def note_welcomed(desk: Desk, hellos: dict[str, Hello]) -> None:
+    """Write into the ledger whom the training goes on with, and the key trusted from now on."""
+    for party, hello in hellos.items():
+        subject = {"party": party, "data": hello.contract_hash, "key": desk.public_key(party)}
+        desk.ledger.append_once("party_welcomed", subject)
 
 
 def adopt_initial_model(desk: Desk) -> ObjectRef:
@@ -76,12 +93,17 @@ def adopt_initial_model(desk: Desk) -> ObjectRef:
     hello = desk.hello(desk.guest.party_id)
     if hello is None or hello.initial is None:
         raise RunMismatch(f"{desk.guest.label}: it brought no initial model: start it again")
+    ref = hello.initial.model_copy(update={"key": keys.model(desk.run, 0)})
+    if desk.store.exists(ref.key):
+        return ref
     body = sealed.fetch(desk.store, hello.initial)
     params = codec.decode(body)
     require_finite(params)
     unknown = sorted(set(hello.kept_home) - schema(params).keys())
     if unknown:
-        raise RunMismatch(f"{desk.guest.label}: {unknown[0]} is kept home and not in the model")
-    ref = sealed.reference(keys.model(desk.run, 0), body)
+        raise RunMismatch(
+            f"{desk.guest.label}: {unknown[0]} is kept home and not in the model: update fedcore "
+            "at the guest and start a new training with --run NAME"
+        )
     desk.store.put_once(ref.key, body)
     return ref

@@ -5,6 +5,7 @@ from fedcore.rounds.party.greeting import greet, join, require_same_task
 from fedcore.rounds.party.requests import Request, next_request
 from fedcore.rounds.party.scoring import score, score_final
 from fedcore.rounds.party.training import train, upload
+from fedcore.rounds.party.weights import usable_model
 
 __all__ = [
     "Desk",
@@ -17,4 +18,5 @@ __all__ = [
     "score_final",
     "train",
     "upload",
+    "usable_model",
 ]

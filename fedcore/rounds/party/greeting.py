@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 
 from fedcore.config.task import differences, parse_task_file
-from fedcore.errors import ModelError, NotThere, RunMismatch
+from fedcore.errors import ModelError, NotThere, Refused, RunMismatch, TaskFileError
 from fedcore.exchange import codec, keys
 from fedcore.models.state import replaceable_names, shared_names, to_params
 from fedcore.models.weights import read_weights
 from fedcore.params import Params, schema
 from fedcore.rounds import sealed
-from fedcore.rounds.messages import Agreement, Hello, ObjectRef
+from fedcore.rounds.messages import Agreement, Hello
 from fedcore.rounds.party.desk import Desk
 
 # Seconds after which a party looks whether the guest founded a similar run with another task file.
@@ -42,11 +42,15 @@ def _say_other_runs(desk: Desk) -> None:
         run = key.split("/")[1]
         if key != keys.agreement(run) or desk.store.exists(keys.end(run)):
             continue
-        agreement = sealed.read(desk.store, key, Agreement, None)
+        try:
+            agreement = sealed.read(desk.store, key, Agreement, None)
+            difference = _first_difference(desk, agreement)
+        except (Refused, TaskFileError):  # of another version, or nobody's: not ours to judge
+            continue
         if desk.party in {member.party_id for member in agreement.parties}:
             desk.watch.say(
-                f"run {run} is open and invites this party, but its task file differs "
-                f"({_first_difference(desk, agreement)}): use the same task file to join it"
+                f"run {run} is open and invites this party, but it is another training "
+                f"({difference}): use the same two files as the guest to join it"
             )
 
 
@@ -69,6 +73,10 @@ def greet(desk: Desk, weights: Path | None = None) -> Hello:
     The guest also puts the initial model into the exchange: fresh from the task file's seed, or
     from `weights` (a file) or the exchange object that `model.weights` names.
     """
+    body = None
+    if desk.member.role == "guest":
+        body = codec.encode(_initial_params(desk, weights))
+    initial = keys.initial(desk.party, desk.run)
     hello = Hello(
         run=desk.run,
         party=desk.party,
@@ -81,11 +89,14 @@ def greet(desk: Desk, weights: Path | None = None) -> Hello:
         images=len(desk.cohort.train),
         quarantine=dict(sorted(desk.cohort.quarantine.items())),
         kept_home=_kept_home(desk),
-        initial=_initial_model(desk, weights) if desk.member.role == "guest" else None,
+        initial=None if body is None else sealed.reference(initial, body),
     )
     _require_unchanged(desk, hello)
     subject = {"task": hello.task_hash, "data": hello.contract_hash}
     desk.ledger.append_once("job_accepted", {"run": desk.run, **subject})
+    if body is not None and hello.initial is not None:
+        desk.note_departure("initial model", hello.initial)
+        desk.store.put_once(initial, body)
     desk.send("hello", keys.hello(desk.party, desk.run), hello)
     return hello
 
@@ -93,7 +104,7 @@ def greet(desk: Desk, weights: Path | None = None) -> Hello:
 def _require_unchanged(desk: Desk, hello: Hello) -> None:
     """A hello that stands already must be ours, word for word."""
     key = keys.hello(desk.party, desk.run)
-    said = sealed.read_if_there(desk.store, key, Hello, None)
+    said = _said(desk, key)
     if said is None or said == hello:
         return
     if said.contract_hash != hello.contract_hash:
@@ -108,18 +119,20 @@ def _require_unchanged(desk: Desk, hello: Hello) -> None:
     )
 
 
+def _said(desk: Desk, key: str) -> Hello | None:
+    try:
+        return sealed.read_if_there(desk.store, key, Hello, desk.key.public)
+    except Refused as refused:
+        raise RunMismatch(
+            f"{desk.member.label}: somebody else said hello in run {desk.run} ({refused.reason}): "
+            "use the output folder that holds this party's key, or start a new training with "
+            "--run NAME at every party"
+        ) from None
+
+
 def _kept_home(desk: Desk) -> tuple[str, ...]:
     shared = set(shared_names(desk.network, desk.task.federation.batch_norm))
     return tuple(sorted(to_params(desk.network).keys() - shared))
-
-
-def _initial_model(desk: Desk, weights: Path | None) -> ObjectRef:
-    key = keys.initial(desk.party, desk.run)
-    body = codec.encode(_initial_params(desk, weights))
-    ref = sealed.reference(key, body)
-    desk.note_departure("initial model", ref)
-    desk.store.put_once(key, body)
-    return ref
 
 
 def _initial_params(desk: Desk, weights: Path | None) -> Params:
@@ -153,4 +166,5 @@ def task_of(agreement: Agreement) -> dict[str, object]:
 
 
 def _first_difference(desk: Desk, agreement: Agreement) -> str:
-    return (differences(desk.task.flat(), task_of(agreement)) or ["the files differ"])[0]
+    fields = differences(desk.task.flat(), task_of(agreement))
+    return fields[0] if fields else "the party files name other parties"

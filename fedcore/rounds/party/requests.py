@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +10,8 @@ from fedcore.exchange import keys
 from fedcore.rounds import sealed
 from fedcore.rounds.messages import Invitation
 from fedcore.rounds.party.desk import Desk
+
+INVITATION = re.compile(r"coordinator/[^/]+/rounds/(\d{5})/invitation\.json")
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ def _newest_round(desk: Desk, known: int) -> int:
     """The highest round that anything stands of; looks only beyond what is known."""
     after = keys.record(desk.run, known - 1) if known > 1 else ""
     found = desk.store.keys(keys.rounds_folder(desk.run), after)
-    numbers = [int(key.rsplit("/", 2)[1]) for key in found]
+    numbers = [int(match[1]) for key in found if (match := INVITATION.fullmatch(key))]
     return max([known, *numbers])
 
 

@@ -39,7 +39,7 @@ def score_final(desk: Desk) -> Score:
 
 def _scores(desk: Desk, ref: ObjectRef, number: int, images: ImageSet) -> dict[str, Any] | None:
     """The counts as they may leave; `None` when too few patients stand behind them."""
-    if not len(images):
+    if images.patients < max(1, desk.task.data.min_reported):
         return None
     params = weights.to_score(desk, ref, number)
     desk.progress("evaluate", 0, 1, None)

@@ -43,7 +43,8 @@ def train(desk: Desk, number: int) -> str:
     )
     weights.keep_home(desk, result.params, number)
     shared = shared_names(desk.network, desk.task.federation.batch_norm)
-    update = clip(subtract(select(result.params, shared), select(start, shared)), asked.clip_norm)
+    limit = desk.task.federation.clip_norm
+    update = clip(subtract(select(result.params, shared), select(start, shared)), limit)
     return _spool(desk, asked, update, result)
 
 

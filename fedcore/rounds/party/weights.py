@@ -56,6 +56,11 @@ def to_score(desk: Desk, ref: ObjectRef, number: int) -> Params:
         raise Refused(refused.reason, f"the global model of round {number}") from None
 
 
+def usable_model(desk: Desk, ref: ObjectRef, number: int) -> bytes:
+    """The model after round `number` as a file that works here: with what stayed at home."""
+    return codec.encode(to_score(desk, ref, number))
+
+
 def _home_name(number: int) -> str:
     return f"home-{number:05d}.safetensors"
 
