@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from typer.core import TyperGroup
@@ -20,6 +21,7 @@ from flows import cli_data, cli_ledger, demo, doctor, federated_train
 from flows.cli_screen import Screen
 
 STOPPED = 130
+Command = TypeVar("Command", bound=Callable[..., None])
 
 
 class Sentences(TyperGroup):
@@ -43,6 +45,12 @@ class Sentences(TyperGroup):
 def _ended(sentence: str, code: int) -> typer.Exit:
     typer.echo(sentence, err=True)
     return typer.Exit(code)
+
+
+def _with_examples(command: Command) -> Command:
+    r"""Put click's mark for lines that stay as they are where a docstring says `\b`."""
+    command.__doc__ = (command.__doc__ or "").replace(r"\b", "\b")
+    return command
 
 
 def _group(help_text: str, cls: type[TyperGroup] = TyperGroup) -> typer.Typer:
@@ -103,6 +111,7 @@ app.command(
 
 
 @app.command("demo")
+@_with_examples
 def demo_command(
     folder: Annotated[Path, typer.Option("--folder", help="where all of it goes")] = Path("demo"),
     rounds: Annotated[
@@ -125,6 +134,7 @@ def demo_command(
 
 
 @app.command("doctor")
+@_with_examples
 def doctor_command(
     party_config: Annotated[
         Path | None,
@@ -148,6 +158,7 @@ def doctor_command(
 
 
 @data_app.command("check")
+@_with_examples
 def data_check(
     folder: Annotated[Path, typer.Argument(help="a party's data folder", metavar="DIR")],
     config: ConfigOption = None,
@@ -168,6 +179,7 @@ def data_check(
 
 
 @ledger_app.command("verify")
+@_with_examples
 def ledger_verify(run: RunArgument = None, output: OutputOption = Path("model_weights")) -> None:
     r"""Check every ledger of a run on this machine, entry by entry.
 
@@ -182,6 +194,7 @@ def ledger_verify(run: RunArgument = None, output: OutputOption = Path("model_we
 
 
 @ledger_app.command("show")
+@_with_examples
 def ledger_show(run: RunArgument = None, output: OutputOption = Path("model_weights")) -> None:
     r"""Print the ledgers of a run on this machine, verified, one line an entry.
 

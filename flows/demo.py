@@ -16,6 +16,7 @@ from pathlib import Path
 from fedcore.audit.durable import replace_with
 from fedcore.config import TaskFile, load_party_file, load_task_file
 from fedcore.config.task import FederationSection
+from flows.farewell import program
 from flows.federated_train import train
 from flows.launch import Order
 from flows.supervisor import source_root
@@ -119,16 +120,17 @@ def story(wish: Wish, task: TaskFile, output: Path) -> list[str]:
         "its own process and its own damaged and mislabelled files. Only signed updates pass "
         "between them, never an image.",
         f"{output.name} {goes} in {_shown(wish.folder)}: {task.model.name}, {federation.epochs} "
-        "rounds, on this machine alone; about two minutes.",
+        "rounds, on this machine alone; a minute or two on a free machine.",
     ]
 
 
 def look_further(order: Order) -> list[str]:
     """Commands for looking at what was quarantined, and at what left each hospital."""
     guest, task = order.data / order.party_file.guest.id, _shown(order.task_path)
+    fedcore = program("fedcore")
     return [
-        f"  quarantine fedcore data check {_shown(guest)} --config {task}",
-        f"  ledgers    fedcore ledger verify --output {_shown(order.output)}",
+        f"  quarantine {fedcore} data check {_shown(guest)} --config {task}",
+        f"  ledgers    {fedcore} ledger verify --output {_shown(order.output)}",
     ]
 
 

@@ -51,7 +51,7 @@ def _tracking(terminal: Terminal) -> list[str]:
     told = terminal.told.get("registered")
     if told is None:
         return []
-    command = f"{_program('mlflow')} ui --backend-store-uri {shlex.quote(told['uri'])}"
+    command = f"{program('mlflow')} ui --backend-store-uri {shlex.quote(told['uri'])}"
     if told["uri"].startswith("http"):
         command = told["uri"]
     return [f"  registered {told['model']} in MLflow", f"  MLflow UI  {command}"]
@@ -61,12 +61,12 @@ def _prefect(terminal: Terminal) -> list[str]:
     told = terminal.told.get("prefect", {})
     if told.get("home"):
         home = _short(Path(told["home"]))
-        return [f"  Prefect UI PREFECT_HOME={home} {_program('prefect')} server start"]
+        return [f"  Prefect UI PREFECT_HOME={home} {program('prefect')} server start"]
     return [f"  Prefect UI {str(told.get('url', '')).removesuffix('/api')}"]
 
 
-def _program(name: str) -> str:
-    """The program beside this Python if it lies there, else its plain name."""
+def program(name: str) -> str:
+    """How to type a program: beside this Python if it lies there, else by its plain name."""
     beside = Path(sys.executable).parent / name
     return _short(beside) if beside.exists() else name
 

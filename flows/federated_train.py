@@ -9,9 +9,14 @@ flow, and every local party trains in a session process of its own.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -21,7 +26,7 @@ if __package__ in (None, ""):  # started as a script: find the packages beside t
 
 from fedcore.config import load_party_file, load_task_file
 from fedcore.errors import FedcoreError, Interrupted
-from flows import launch
+from flows import launch, seat_lock
 from flows.farewell import farewell
 from flows.supervisor import Supervisor
 from flows.terminal import Terminal
@@ -35,14 +40,17 @@ QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
+STOPPED = "stopped; nothing is lost: run the same command again to go on"
 
 
 class CommandVoice(Voice):
-    """The coordinator's voice: speaks on the terminal, notices when a local party fails."""
+    """The coordinator's voice: speaks on the terminal, notices when it is time to stop."""
 
-    def __init__(self, terminal: Terminal, supervisor: Supervisor) -> None:
-        """Speak on `terminal`, watch `supervisor`."""
-        self._terminal, self._supervisor = terminal, supervisor
+    def __init__(
+        self, terminal: Terminal, supervisor: Supervisor, stopped: threading.Event
+    ) -> None:
+        """Speak on `terminal`, watch `supervisor`, end all waits when `stopped` is set."""
+        self._terminal, self._supervisor, self._stopped = terminal, supervisor, stopped
 
     def say(self, message: str) -> None:
         """A sentence of the coordinator."""
@@ -53,9 +61,13 @@ class CommandVoice(Voice):
         self._terminal.hear("coordinator", {"event": event, **details})
 
     def pause(self, seconds: float) -> None:
-        """Sleep, unless a local party has said that it cannot go on."""
+        """Sleep, unless a local party cannot go on or the user stops the command.
+
+        Prefect waits for its threads before it ends a flow, so each of them has to be told.
+        """
         self._supervisor.check()
-        super().pause(seconds)
+        if self._stopped.wait(seconds):
+            raise Interrupted(STOPPED)
 
 
 def train(order: launch.Order) -> None:
@@ -65,19 +77,44 @@ def train(order: launch.Order) -> None:
         plan = plan.starting_from(_weights(order))
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    seats = [seat for seat in (plan.coordinator, *plan.parties) if seat is not None]
+    try:
+        with seat_lock.held(seats), _stopped_by_the_user() as stopped:
+            _train(plan, stopped)
+    except KeyboardInterrupt:
+        raise Interrupted(STOPPED) from None
+
+
+def _train(plan: launch.Plan, stopped: threading.Event) -> None:
     labels = {seat.owner: seat.member(seat.owner).label for seat in plan.parties}
     terminal = Terminal(labels)
     terminal.say(f"run {plan.run}: {', '.join(labels.values())} here, exchange {plan.exchange}")
-    try:
-        with Supervisor(plan.parties, terminal.hear) as supervisor:
-            terminal.start()
-            try:
-                _work(plan, supervisor, terminal)
-            finally:
-                terminal.stop()
-    except KeyboardInterrupt:
-        raise Interrupted("stopped; nothing is lost: run the same command again to go on") from None
+    with Supervisor(plan.parties, terminal.hear) as supervisor:
+        terminal.start()
+        try:
+            _work(plan, supervisor, terminal, stopped)
+        finally:
+            terminal.stop()
     farewell(terminal, plan)
+
+
+@contextlib.contextmanager
+def _stopped_by_the_user() -> Iterator[threading.Event]:
+    """An event that Ctrl-C sets for the waiting threads, besides interrupting the main one."""
+    stopped = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopped.set()
+        signal.default_int_handler(number, frame)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped  # only the main thread may say what a signal does
+        return
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield stopped
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _weights(order: launch.Order) -> Path | None:
@@ -85,12 +122,14 @@ def _weights(order: launch.Order) -> Path | None:
     return resolve(order.task, order.task_path, order.tracking_uri, folder)
 
 
-def _work(plan: launch.Plan, supervisor: Supervisor, terminal: Terminal) -> None:
+def _work(
+    plan: launch.Plan, supervisor: Supervisor, terminal: Terminal, stopped: threading.Event
+) -> None:
     api = supervisor.begin()
     os.environ["PREFECT_API_URL"] = api.url
     terminal.hear("prefect", {"event": "prefect", "url": api.url, "home": api.home})
     if plan.coordinator is not None:
-        _coordinate(plan.coordinator, CommandVoice(terminal, supervisor))
+        _coordinate(plan.coordinator, CommandVoice(terminal, supervisor, stopped))
     supervisor.wait()
 
 

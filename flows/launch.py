@@ -59,7 +59,7 @@ def plan(order: Order) -> Plan:
     name = run_id(order.task, [party.id for party in order.party_file.parties], order.run)
     guest = order.party_file.guest.id
     seats = []
-    for party, folder in sorted(folders.items()):
+    for party, folder in sorted(folders.items(), key=lambda item: (item[0] != guest, item[0])):
         output = order.output if alone or party == guest else None
         seats.append(_seat(order, name, exchange, party, folder, output))
     lead = _seat(order, name, exchange, COORDINATOR) if guest in folders else None

@@ -14,6 +14,7 @@ import threading
 from typing import IO, Any
 
 from fedcore.errors import FedcoreError
+from flows.process_group import end_own_group
 from tasks.seat import Seat
 from tasks.voices import Voice, attach
 
@@ -40,9 +41,7 @@ class ParentVoice(Voice):
 
 def main(seat: str) -> int:
     """Be a session: 0 at the end, otherwise an `error` event and the error's exit code."""
-    voice = ParentVoice(sys.stdout)
-    # Libraries may print; standard output belongs to the events.
-    sys.stdout = sys.stderr
+    voice = ParentVoice(_events())
     attach(seat, voice)
     place = Seat.load(seat)
     try:
@@ -61,9 +60,21 @@ def main(seat: str) -> int:
     return 0
 
 
+def _events() -> IO[str]:
+    """Standard output as the parent's pipe for events alone.
+
+    Workers do not inherit it, so the parent sees its end when the session dies; and what a library
+    prints goes to standard error, the log.
+    """
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    return events
+
+
 def _end_with_parent() -> None:
     sys.stdin.read()
-    os._exit(PARENT_GONE)
+    end_own_group(PARENT_GONE)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,11 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
+
+from flows.cli_screen import printable
+
+LONGEST_SENTENCE, LONGEST_CELL = 2000, 40
 
 
 @dataclass
@@ -47,8 +52,8 @@ class Terminal:
             self._live.stop()
 
     def say(self, message: str) -> None:
-        """A sentence above the table."""
-        self.console.print(message, markup=False)
+        """A sentence above the table; what it quotes may come from elsewhere."""
+        self.console.print(Text(_shown(message, LONGEST_SENTENCE)), soft_wrap=True)
 
     def hear(self, party: str, event: dict[str, Any]) -> None:
         """Take in one event of a party's session or of the coordinator."""
@@ -91,8 +96,19 @@ class Terminal:
         for row in self._rows.values():
             bar = ProgressBar(total=max(row.total, 1), completed=row.done, width=30)
             loss = "" if row.loss is None else f"{row.loss:.3f}"
-            table.add_row(row.label, row.patients, row.phase, bar, loss)
+            label, patients, phase = map(_cell, (row.label, row.patients, row.phase))
+            table.add_row(label, patients, phase, bar, loss)
         return table
+
+
+def _cell(text: str) -> Text:
+    return Text(_shown(text, LONGEST_CELL))
+
+
+def _shown(text: str, longest: int) -> str:
+    """Without control characters, and cut to what a person reads."""
+    cut = text if len(text) <= longest else text[: longest - 3] + "..."
+    return printable(cut)
 
 
 def _quarantine(counts: dict[str, int]) -> str:

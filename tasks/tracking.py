@@ -22,12 +22,11 @@ from fedcore.rounds.messages import Agreement, End, Hello, Record
 from tasks.tracking_client import DEFAULT_URI, TrackingAway, connect, reaching, shown
 from tasks.tracking_metrics import Point, of_end, of_round
 from tasks.tracking_registry import Origin, fetch_weights, register
-from tasks.tracking_runs import Runs, find_or_create_runs
+from tasks.tracking_runs import REASON, Runs, find_or_create_runs
 
 __all__ = ["Tracking", "TrackingAway", "fetch_weights"]
 
 LOGGED = "fedcore.logged_rounds"
-REASON = "fedcore.reason"
 BATCH = 500  # numbers per request, half of what MLflow takes
 Clock = Callable[[], float]
 
@@ -110,8 +109,13 @@ class Tracking:
         return version
 
     def fail(self, reason: str, *, killed: bool = False) -> None:
-        """End the runs as FAILED, or KILLED where a person stopped them, with the reason as tag."""
+        """End the runs as FAILED, or KILLED where a person stopped them, with the reason as tag.
+
+        Runs that finished stay so. `Tracking.open` wakes failed ones. Raises `TrackingAway`.
+        """
         with reaching(self._place):
+            if self._client.get_run(self._runs.parent).info.status == "FINISHED":
+                return
             self._client.set_tag(self._runs.parent, REASON, reason[:5000])
             self._terminate("KILLED" if killed else "FAILED")
 

@@ -19,6 +19,7 @@ from fedcore.config.task import TaskFile
 from fedcore.errors import ModelError, problem
 from fedcore.rounds.messages import End
 from tasks.tracking_client import DEFAULT_URI, connect, reaching
+from tasks.tracking_notes import description, version_tags
 from tasks.tracking_package import save_model
 from tasks.tracking_runs import RUN
 
@@ -43,7 +44,9 @@ def register(client: MlflowClient, task: TaskFile, origin: Origin, end: End, wei
     version = _registered(client, task.name, origin)
     if version is None:
         logged = _logged_model(client, task, origin, end, weights)
-        version = _new_version(client, task.name, origin, end, logged)
+        notes = description(task, origin.training, end, weights)
+        tags = version_tags(task, origin.training, end)
+        version = _new_version(client, task.name, origin, logged, tags, notes)
     _set_aliases(client, task.name, int(version.version))
     return f"{task.name}/{version.version}"
 
@@ -108,7 +111,12 @@ def _create_logged_model(
 
 
 def _new_version(
-    client: MlflowClient, name: str, origin: Origin, end: End, model: LoggedModel
+    client: MlflowClient,
+    name: str,
+    origin: Origin,
+    model: LoggedModel,
+    tags: dict[str, str],
+    notes: str,
 ) -> ModelVersion:
     try:
         client.create_registered_model(name)
@@ -120,9 +128,8 @@ def _new_version(
         source=f"models:/{model.model_id}",
         run_id=origin.run,
         model_id=model.model_id,
-        tags={RUN: origin.training, "fedcore.model": end.best.sha256},
-        description=f"Best of {end.rounds} rounds (round {end.best_round}) of {origin.training}; "
-        f"classes: {', '.join(end.classes)}",
+        tags=tags,
+        description=notes,
     )
 
 

@@ -17,6 +17,10 @@ RUN = "fedcore.run_id"
 ROLE = "fedcore.role"
 PARTY = "fedcore.party_id"
 PARENT = "mlflow.parentRunId"
+REASON = "fedcore.reason"
+BATCH_NORM = "fedcore.batch_norm"
+KIND = "mlflow.experimentKind"  # what MLflow's pages show of an experiment
+TRAINING = "custom_model_development"
 FEDERATION = "federation"
 SQLITE = "sqlite:///"
 VALUE_LIMIT = 5000  # characters; MLflow refuses parameters above 6000 and tags above 8000
@@ -59,12 +63,15 @@ def _experiment(client: MlflowClient, name: str) -> str:
         return _create_experiment(client, name)
     if found.lifecycle_stage != "active":
         client.restore_experiment(found.experiment_id)  # recurring training goes on
+    if KIND not in found.tags:
+        client.set_experiment_tag(found.experiment_id, KIND, TRAINING)
     return str(found.experiment_id)
 
 
 def _create_experiment(client: MlflowClient, name: str) -> str:
     try:
-        return str(client.create_experiment(name, _artifacts_of(client.tracking_uri)))
+        place = _artifacts_of(client.tracking_uri)
+        return str(client.create_experiment(name, place, {KIND: TRAINING}))
     except MlflowException as refused:
         if refused.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
@@ -106,7 +113,7 @@ def _create_nested(
     client: MlflowClient, experiment: str, parent: str, run: str, member: Member
 ) -> Run:
     tags = {PARENT: parent, RUN: run, ROLE: member.role, PARTY: member.party_id}
-    return client.create_run(experiment, tags=tags, run_name=member.label)
+    return client.create_run(experiment, tags=tags, run_name=f"{run} · {member.label}")
 
 
 def _fill_params(client: MlflowClient, run: Run, task: TaskFile) -> None:
@@ -131,6 +138,7 @@ def _fill_tags(client: MlflowClient, run: Run, tags: Mapping[str, str]) -> None:
 def _parent_tags(task: TaskFile, agreement: Agreement) -> dict[str, str]:
     return {
         "fedcore.strategy": task.federation.strategy,
+        BATCH_NORM: task.federation.batch_norm,
         "fedcore.task_hash": agreement.task_hash,
         "fedcore.code_version": agreement.code_version,
         "fedcore.parties": _text(" ".join(member.label for member in agreement.parties)),
@@ -153,6 +161,8 @@ def _wake(client: MlflowClient, runs: Iterable[Run]) -> None:
     for run in runs:
         if run.info.status in ("FAILED", "KILLED"):
             client.update_run(run.info.run_id, status="RUNNING")
+            if REASON in run.data.tags:
+                client.delete_tag(run.info.run_id, REASON)
 
 
 def _text(value: object) -> str:

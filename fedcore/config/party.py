@@ -16,6 +16,8 @@ from fedcore.errors import PartyFileError
 __all__ = ["Address", "PartyFile", "PartyRef", "Role", "load_party_file", "parse_address"]
 
 Role = Literal["guest", "host"]
+# Names of files and of table rows beside the parties'.
+RESERVED = frozenset({"coordinator", "federated"})
 
 
 class PartyRef(Section):
@@ -37,6 +39,8 @@ class PartyRef(Section):
         fits = isinstance(value, int | str) and not isinstance(value, bool)
         if not fits or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}", str(value)):
             raise ValueError("use a number or up to 32 letters, digits, - and _")
+        if str(value).lower() in RESERVED:
+            raise ValueError("this name is reserved: give the party another")
         return value
 
     @field_validator("address")

@@ -7,6 +7,7 @@ that breaks the contract, for the report that the hospital's engineer reads firs
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -138,7 +139,8 @@ def survey_folder(
 ) -> Cohort:
     """As `open_cohort`, but data that breaks the contract is returned with its `faults`.
 
-    With `held`, files of any other content (SHA-256) are passed over.
+    With `held`, files of any other content (SHA-256) are passed over; a file whose content could
+    not be read counts by its place.
     """
     files = list_files(folder)
     paths = [file.path for file in files]
@@ -152,15 +154,20 @@ def survey_folder(
     with open_index(state / "index.sqlite", root, recipe.rule()) as index:
         known = take_in(folder, files, recipe, index, cache, workers=workers, progress=progress)
     cache.touch()
-    arrived = [one for one in known if held is not None and one.content not in held]
-    known = [one for one in known if held is None or one.content in held]
+    arrived = [one for one in known if held is not None and _identity(one) not in held]
+    known = [one for one in known if held is None or _identity(one) in held]
     labels = assign(source, known)
     classes = class_names(early or labels, source, task)
     samples, aside = sort_out(known, labels)
     placed = give_splits(samples, task.data.validation, task.data.test)
     cohort = _cohort(task, classes, placed, aside, len(known), cache)
     notes = (*cohort.notes, *_left_for_later(arrived))
-    return replace(cohort, notes=notes, contents=frozenset(one.content for one in known))
+    return replace(cohort, notes=notes, contents=frozenset(map(_identity, known)))
+
+
+def _identity(one: Known) -> str:
+    """The content's SHA-256, or that of the path where the content could not be read."""
+    return one.content or hashlib.sha256(os.fsencode(one.file.path)).hexdigest()
 
 
 def _left_for_later(arrived: Sequence[Known]) -> list[str]:

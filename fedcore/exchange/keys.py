@@ -41,13 +41,8 @@ def coordinator_folder(run: str) -> str:
 
 
 def agreement(run: str) -> str:
-    """What all parties agreed on: the task file and the parties' public keys."""
+    """What is trained with whom: the task file and the parties. Keys travel in the envelopes."""
     return f"coordinator/{run}/agreement.json"
-
-
-def coordinator_key(run: str) -> str:
-    """The coordinator's public key."""
-    return f"coordinator/{run}/key.json"
 
 
 def rounds_folder(run: str) -> str:
@@ -81,7 +76,7 @@ def record(run: str, number: int) -> str:
 
 
 def final_evaluation(run: str) -> str:
-    """The pooled scores of the selected model."""
+    """The request for the final test: which models to score."""
     return f"coordinator/{run}/final/evaluation.json"
 
 
@@ -90,18 +85,13 @@ def end(run: str) -> str:
     return f"coordinator/{run}/end.json"
 
 
-def coordinator_ledger(run: str, index: int) -> str:
-    """One entry of the coordinator's ledger."""
-    return f"coordinator/{run}/ledger/{index:06d}.json"
-
-
 def party_folder(party: str, run: str) -> str:
     """The prefix of all that a party writes for a run."""
     return f"parties/{party}/{run}/"
 
 
 def hello(party: str, run: str) -> str:
-    """A party's public key, and what it brings."""
+    """What a party brings: the numbers of its data, and the hashes of task file and contract."""
     return f"{party_folder(party, run)}hello.json"
 
 
@@ -121,15 +111,10 @@ def reply(party: str, run: str, number: int) -> str:
 
 
 def score(party: str, run: str, number: int) -> str:
-    """A party's scores of the global model after round `number`."""
+    """A party's scores of the global model after round `number`, on its validation images."""
     return f"{party_folder(party, run)}rounds/{number:05d}/score.json"
 
 
 def final_score(party: str, run: str) -> str:
-    """A party's scores of the selected model."""
+    """A party's scores of the models that the final test names, on its test images."""
     return f"{party_folder(party, run)}final/score.json"
-
-
-def party_ledger(party: str, run: str, index: int) -> str:
-    """One entry of a party's ledger."""
-    return f"{party_folder(party, run)}ledger/{index:06d}.json"

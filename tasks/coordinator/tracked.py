@@ -5,13 +5,19 @@ When MLflow is away, the training goes on, and what was missed is written at the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import fedcore
 from fedcore.rounds import coordinator
+from fedcore.rounds.messages import Agreement, Hello
 from tasks.coordinator.closing import agreement_of, fetch_best, working_folder, write_artifacts
 from tasks.coordinator.desk import desk_at
 from tasks.options import step
 from tasks.seat import Seat
 from tasks.tracking import Tracking, TrackingAway
 from tasks.voices import voice_of
+
+_OPENED: dict[str, tuple[int, Tracking]] = {}  # by seat: how many hellos it was told, and the line
 
 
 @step("round-{number:03d} · track")
@@ -21,6 +27,7 @@ def track(seat: str, number: int) -> str:
         tracking = open_tracking(seat)
         tracking.sync(coordinator.records(desk_at(seat)))
     except TrackingAway as away:
+        _OPENED.pop(seat, None)
         voice_of(seat).say(f"{away} (the training goes on; MLflow is told later)")
         return "away"
     return tracking.run_id
@@ -40,14 +47,51 @@ def register(seat: str) -> str:
         tracking = open_tracking(seat)
         registered = tracking.finish(end, coordinator.records(desk), artifacts, weights)
     except TrackingAway as away:
+        _OPENED.pop(seat, None)
         voice_of(seat).say(f"{away} (run the same command again once MLflow is back)")
         return "away"
     voice_of(seat).tell("registered", model=registered, uri=tracking.uri, run=tracking.run_id)
     return registered
 
 
+def note_failure(seat: str, reason: str, *, killed: bool = False) -> None:
+    """Mark the training's runs as FAILED, or KILLED where a person stopped it, saying why.
+
+    The exchange is not asked, because it may be what failed. To be called only for a run that this
+    seat founded; a training that finished stays finished, and one that goes on is woken by the
+    next `open_tracking`.
+    """
+    _, known = _OPENED.pop(seat, (0, None))
+    try:
+        tracking = known or _open(seat, _founded_by(seat), {})
+        tracking.fail(reason, killed=killed)
+    except TrackingAway as away:
+        voice_of(seat).say(f"{away} (MLflow still shows the training as running)")
+
+
 def open_tracking(seat: str) -> Tracking:
-    """The training's run in MLflow, found again or made."""
-    desk = desk_at(seat)
-    uri = Seat.load(seat).tracking_uri
-    return Tracking.open(uri, desk.task, agreement_of(seat), desk.hellos())
+    """The training's run in MLflow, found again or made; opened anew once a late party came."""
+    hellos = desk_at(seat).hellos()
+    told, known = _OPENED.get(seat, (0, None))
+    if known is not None and told == len(hellos):
+        return known
+    tracking = _open(seat, agreement_of(seat), hellos)
+    _OPENED[seat] = (len(hellos), tracking)
+    return tracking
+
+
+def _open(seat: str, agreement: Agreement, hellos: Mapping[str, Hello]) -> Tracking:
+    place = Seat.load(seat)
+    return Tracking.open(place.tracking_uri, place.task, agreement, hellos)
+
+
+def _founded_by(seat: str) -> Agreement:
+    """The agreement as this seat founds it, from its own file."""
+    place = Seat.load(seat)
+    return Agreement(
+        run=place.run,
+        task=place.task.model_dump(mode="json"),
+        task_hash=place.task.fingerprint(),
+        parties=place.members,
+        code_version=fedcore.__version__,
+    )

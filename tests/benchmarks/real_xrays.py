@@ -1,7 +1,7 @@
 """Is federated training worth it on real radiographs? Local, pooled and federated, side by side.
 
     python tests/benchmarks/real_xrays.py [--size 64] [--rounds 8] [--images 240] [--seeds 3]
-    python tests/benchmarks/real_xrays.py --quick      # a minute or so, writes no page
+    python tests/benchmarks/real_xrays.py --quick      # a few minutes, writes no page
 
 Run by hand; the federated trainings go through the project's own command. DICOM files, caches and
 models lie in a work folder outside the repository; with --folder an interrupted run goes on.

@@ -32,6 +32,8 @@ MISTAKES = [
     (GUEST | {"party_id": -5}, HOST, f"local.party_id is -5: {ID_RULE}"),
     (GUEST | {"party_id": 1.5}, HOST, f"local.party_id is 1.5: {ID_RULE}"),
     (GUEST | {"party_id": True}, HOST, f"local.party_id is True: {ID_RULE}"),
+    (GUEST | {"party_id": "coordinator"}, HOST, "is 'coordinator': this name is reserved: give"),
+    (GUEST | {"party_id": "Federated"}, HOST, "is 'Federated': this name is reserved: give"),
     (GUEST | {"party_id": None}, HOST, f"local.party_id is empty: {ID_RULE}"),
     (GUEST | {"adress": "x"}, HOST, "local.adress is 'x': unknown field; did you mean 'address'?"),
     (

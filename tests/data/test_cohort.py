@@ -242,3 +242,17 @@ def test_a_file_that_is_gone_since_the_training_began_changes_the_contract_hash(
     next((folder / "A").iterdir()).unlink()
     after = open_cohort(folder, task_file(), tmp_path / "state", frozen=frozen)
     assert after.contract_hash != before.contract_hash
+
+
+def test_files_that_could_not_be_hashed_count_the_same_when_a_training_goes_on(
+    folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("fedcore.data.decode.MAX_FILE_BYTES", 100_000)
+    write(folder / "A" / "huge.png", bytes(100_001))
+    frozen = tmp_path / "contents"
+    before = open_cohort(folder, task_file(), tmp_path / "state", frozen=frozen)
+    write(folder / "B" / "late.png", bytes(100_002))
+    after = open_cohort(folder, task_file(), tmp_path / "state", frozen=frozen)
+    assert before.quarantine == after.quarantine == {"too_large": 1}
+    assert after.files == before.files == 25
+    assert "1 files came after the training began" in after.notes[-1]

@@ -8,18 +8,15 @@ from fedcore.exchange import keys
 
 COORDINATORS = [
     keys.agreement("r1"),
-    keys.coordinator_key("r1"),
     *(make("r1", 7) for make in (keys.model, keys.invitation, keys.combined, keys.record)),
     keys.final_evaluation("r1"),
     keys.end("r1"),
-    keys.coordinator_ledger("r1", 3),
 ]
 PARTYS = [
     keys.hello("10000", "r1"),
     keys.initial("10000", "r1"),
     *(make("10000", "r1", 7) for make in (keys.update, keys.reply, keys.score)),
     keys.final_score("10000", "r1"),
-    keys.party_ledger("10000", "r1", 3),
 ]
 
 
@@ -34,7 +31,7 @@ def test_the_owner_comes_first():
     assert all(key.startswith(keys.party_folder("10000", "r1")) for key in PARTYS)
 
 
-@pytest.mark.parametrize("make", [keys.model, keys.record, keys.coordinator_ledger])
+@pytest.mark.parametrize("make", [keys.model, keys.record])
 def test_numbers_sort_as_numbers(make):
     made = [make("r1", number) for number in (0, 2, 10, 99_999)]
     assert made == sorted(made)
@@ -43,4 +40,3 @@ def test_numbers_sort_as_numbers(make):
 def test_the_layout_is_the_agreed_one():
     assert keys.model("r1", 0) == "coordinator/r1/rounds/00000/model.safetensors"
     assert keys.reply("7", "r1", 12) == "parties/7/r1/rounds/00012/reply.json"
-    assert keys.party_ledger("7", "r1", 12) == "parties/7/r1/ledger/000012.json"

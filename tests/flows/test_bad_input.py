@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -151,6 +152,45 @@ def test_an_exchange_that_cannot_be_written(tmp_path, prefect_api) -> None:
     party = {"local": PARTY["local"], "remote": remote}
     text = with_server(tmp_path, prefect_api, party=party, data=data)
     assert "file/exchange" in text
+
+
+def test_a_prefect_api_that_does_not_answer(tmp_path) -> None:
+    hospitals(tmp_path / "data")
+    with socket.socket() as taken:  # bound and not listening: nobody answers here
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/api"
+        text = sentence(site(tmp_path, PREFECT_API_URL=url), 1)
+    assert url in text
+    assert "unset PREFECT_API_URL" in text
+
+
+def test_a_second_command_for_the_same_seat(tmp_path, prefect_api) -> None:
+    data = write_pictures(tmp_path / "data")
+    remote = {**PARTY["remote"], "address": "exchange"}
+    party = {"local": PARTY["local"], "remote": remote}
+    first = site(tmp_path, party=party, data=data, PREFECT_API_URL=prefect_api)
+    second = Site(tmp_path / "second", _absolute(first), first.environ)
+    second.folder.mkdir()
+    second.output.symlink_to(first.output)
+    first.start()
+    assert first.process is not None
+    try:
+        until(lambda: "run " in first.printed, "the first command's begin", 60)
+        assert "in training here already" in sentence(second, 2)
+        hello = "exchange/parties/1/*/hello.json"
+        until(lambda: any(tmp_path.glob(hello)), "the wait for the absent host", 60)
+        first.process.send_signal(signal.SIGINT)
+        assert first.wait(20) == 130, first.printed
+    finally:
+        first.end()
+    assert "run the same command again" in first.printed
+    assert "Traceback" not in first.printed
+
+
+def _absolute(place: Site) -> list[str]:
+    """The arguments of a command, for use in another folder."""
+    named = {"task.yaml", "party.json"}
+    return [str(place.folder / one) if one in named else one for one in place.arguments]
 
 
 def test_ctrl_c_says_how_to_go_on_and_the_same_command_goes_on(tmp_path, prefect_api) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,11 @@ def test_hospitals_that_were_half_written_are_written_again(tmp_path, monkeypatc
 def test_seats_of_the_demo_can_be_saved(demo_folder):
     plan = launch.plan(prepare(demo_folder))
     assert Seat.load(plan.parties[0].save()) == plan.parties[0]
+
+
+def test_the_last_lines_can_be_typed_without_an_activated_environment(demo_folder):
+    beside = Path(sys.executable).parent / "fedcore"
+    lines = demo.look_further(prepare(demo_folder))
+    programs = [line.split()[1] for line in lines]
+    assert programs == [programs[0]] * 2
+    assert not beside.exists() or Path(programs[0]).resolve() == beside.resolve()

@@ -14,6 +14,7 @@ import pytest
 import training_story as story
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from safetensors.numpy import save_file
 from test_tracking_runs import open_training, runs_of, wanted, written
 
 import tasks.tracking_registry as registry
@@ -172,6 +173,40 @@ def test_a_champion_is_never_replaced_in_passing(database, tmp_path, task, artif
         path = fetch_weights(f"models:/{task.name}{name}", database, tmp_path / "got")
         assert path == tmp_path / "got" / f"{task.name}-{version}.safetensors"
         assert path.read_bytes() == weights.read_bytes()
+
+
+def test_a_failed_training_that_goes_on_finishes_and_a_finished_one_stays_so(
+    database, task, artifacts, weights
+):
+    open_training(database, task).fail("too few replies in round 3")
+    finished(database, task, artifacts, weights)
+    for _ in range(2):
+        runs = runs_of(database, task)
+        assert {run.info.status for run in runs.values()} == {"FINISHED"}
+        assert runs[story.RUN].data.tags["fedcore.reason"] == "all rounds done"
+        open_training(database, task).fail("stopped by a person", killed=True)
+
+
+@pytest.mark.parametrize(
+    ("batch_norm", "network", "warns"),
+    [("local", "cnn", True), ("average", "cnn", False), ("local", "no BatchNorm", False)],
+)
+def test_a_version_says_whether_it_needs_a_partys_own_statistics(
+    database, tmp_path, artifacts, weights, batch_norm, network, warns
+):
+    federation = {"strategy": "fedavg", "epochs": 12, "batch_size": 32, "lr": 0.001}
+    name = f"statistics-{batch_norm}-{warns}"
+    task = story.task_file(name=name, federation=federation | {"batch_norm": batch_norm})
+    if network != "cnn":
+        weights = tmp_path / "plain.safetensors"
+        save_file({"classifier.weight": np.zeros((2, 4), np.float32)}, weights)
+    finished(database, task, artifacts, weights)
+    version = MlflowClient(database, database).get_model_version(name, "1")
+    parent = runs_of(database, task)[story.RUN]
+    assert version.tags["fedcore.batch_norm"] == batch_norm
+    assert parent.data.tags["fedcore.batch_norm"] == batch_norm
+    assert ("needs a party's own: best.safetensors" in version.description) == warns
+    assert version.description.startswith("Best of 12 rounds")
 
 
 def test_the_description_is_the_one_that_the_predictor_reads(task):

@@ -27,6 +27,11 @@ def runs_of(uri, task):
     return {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
 
 
+def nested(party, run=story.RUN):
+    """How the run of a party is called: `host-10000` under its training."""
+    return f"{run} · {party}"
+
+
 def written(uri, task) -> Counter[tuple[str, str, int]]:
     """How often each number stands in MLflow, by run name, metric and step."""
     client = MlflowClient(uri, uri)
@@ -39,7 +44,8 @@ def written(uri, task) -> Counter[tuple[str, str, int]]:
 
 
 def wanted(records, end=None) -> Counter[tuple[str, str, int]]:
-    labels = {party: f"{role}-{party}" for party, role in story.PARTIES} | {None: story.RUN}
+    labels = {party: nested(f"{role}-{party}") for party, role in story.PARTIES}
+    labels |= {None: story.RUN}
     points = [point for record in records for point in of_round(record)]
     points += of_end(end) if end else []
     return Counter((labels[point.party], point.name, point.step) for point in points)
@@ -99,7 +105,7 @@ def test_a_crash_between_numbers_and_marker_leaves_no_number_twice(database, tas
 def test_a_crash_between_two_runs_leaves_no_number_missing(database, task):
     tracking = open_training(database, task)
     client = MlflowClient(database)
-    guest = runs_of(database, task)["guest-9999"].info.run_id
+    guest = runs_of(database, task)[nested("guest-9999")].info.run_id
     client.log_metric(guest, "train/loss", 0.5, step=2)
     tracking.sync(story.records(2))
     assert written(database, task) == wanted(story.records(2))
@@ -108,9 +114,8 @@ def test_a_crash_between_two_runs_leaves_no_number_missing(database, task):
 def test_opening_again_finds_the_same_runs_and_creates_none(database, task):
     first, second = (open_training(database, task) for _ in range(2))
     assert first.run_id == second.run_id
-    assert sorted(runs_of(database, task)) == sorted(
-        ["guest-9999", "host-10000", "host-10001", story.RUN]
-    )
+    parties = [nested(name) for name in ("guest-9999", "host-10000", "host-10001")]
+    assert sorted(runs_of(database, task)) == sorted([*parties, story.RUN])
 
 
 def test_a_nested_run_that_a_crash_left_out_is_created_later(database, task):
@@ -124,14 +129,16 @@ def test_two_trainings_of_one_task_share_the_experiment_and_nothing_else(databas
     open_training(database, task, run="run-1").sync(story.records(2))
     open_training(database, task, run="run-2")
     runs = runs_of(database, task)
-    assert {"run-1", "run-2"} <= set(runs)
+    assert {"run-1", "run-2", "run-1 · guest-9999", "run-2 · guest-9999"} <= set(runs)
+    assert len(runs) == 8
+    assert runs["run-2 · guest-9999"].data.tags["fedcore.party_id"] == "9999"
     assert runs["run-2"].data.metrics == {}
 
 
 def test_runs_carry_what_one_compares_and_filters_by(database, task):
     tracking = open_training(database, task)
     runs = runs_of(database, task)
-    parent, guest = runs[story.RUN], runs["guest-9999"]
+    parent, guest = runs[story.RUN], runs[nested("guest-9999")]
     assert parent.info.run_id == tracking.run_id
     assert parent.data.params["federation.lr"] == "0.001"
     assert parent.data.params["federation.deadline"] == "none"
@@ -147,9 +154,9 @@ def test_runs_carry_what_one_compares_and_filters_by(database, task):
 def test_hellos_that_come_later_fill_in_their_tags(database, task):
     agreement = story.agreement(task)
     Tracking.open(database, task, agreement, {})
-    assert "fedcore.patients" not in runs_of(database, task)["guest-9999"].data.tags
+    assert "fedcore.patients" not in runs_of(database, task)[nested("guest-9999")].data.tags
     open_training(database, task)
-    assert runs_of(database, task)["guest-9999"].data.tags["fedcore.patients"] == "412"
+    assert runs_of(database, task)[nested("guest-9999")].data.tags["fedcore.patients"] == "412"
 
 
 def test_long_values_are_cut_instead_of_refused(database):
@@ -162,14 +169,14 @@ def test_long_values_are_cut_instead_of_refused(database):
 
 def test_withheld_numbers_are_not_logged_as_anything(database, task):
     open_training(database, task).sync([story.record(1, withheld={"10001"})])
-    metrics = runs_of(database, task)["host-10001"].data.metrics
+    metrics = runs_of(database, task)[nested("host-10001")].data.metrics
     assert set(metrics) == {"train/loss", "train/accuracy", "weight"}
 
 
 def test_an_absent_party_shows_with_weight_zero(database, task):
     open_training(database, task).sync([story.record(1, absent={(1, "10000")})])
     runs = runs_of(database, task)
-    assert runs["host-10000"].data.metrics == {"weight": 0.0}
+    assert runs[nested("host-10000")].data.metrics == {"weight": 0.0}
     assert runs[story.RUN].data.metrics["round/parties"] == 2
 
 
@@ -182,7 +189,9 @@ def test_a_failed_training_says_why_and_runs_again_when_it_goes_on(database, tas
     tracking.fail("stopped by a person", killed=True)
     assert runs_of(database, task)[story.RUN].info.status == "KILLED"
     open_training(database, task)
-    assert {run.info.status for run in runs_of(database, task).values()} == {"RUNNING"}
+    runs = runs_of(database, task)
+    assert {run.info.status for run in runs.values()} == {"RUNNING"}
+    assert "fedcore.reason" not in runs[story.RUN].data.tags
 
 
 def test_an_experiment_that_was_deleted_comes_back_for_the_next_training(database, task):
@@ -191,3 +200,26 @@ def test_an_experiment_that_was_deleted_comes_back_for_the_next_training(databas
     client.delete_experiment(client.get_experiment_by_name(task.name).experiment_id)
     open_training(database, task).sync(story.records(1))
     assert sum(written(database, task).values()) > 0
+
+
+def kind_of(uri, task) -> str | None:
+    return MlflowClient(uri).get_experiment_by_name(task.name).tags.get("mlflow.experimentKind")
+
+
+def test_an_experiment_is_of_the_kind_that_trains_models(database, task):
+    open_training(database, task)
+    assert kind_of(database, task) == "custom_model_development"
+
+
+def test_an_experiment_that_others_made_becomes_of_that_kind(database, task):
+    MlflowClient(database).create_experiment(task.name)
+    open_training(database, task)
+    assert kind_of(database, task) == "custom_model_development"
+
+
+def test_the_kind_that_a_person_chose_stays(database, task):
+    MlflowClient(database).create_experiment(
+        task.name, tags={"mlflow.experimentKind": "classification"}
+    )
+    open_training(database, task)
+    assert kind_of(database, task) == "classification"
