@@ -12,6 +12,7 @@ from prefect import flow
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogHandler
 
+from fedcore.errors import FedcoreError, Interrupted
 from tasks.coordinator import closing, opening, rounds, tracked
 from tasks.seat import Seat
 
@@ -26,6 +27,17 @@ def federated_training(seat: str, run: str) -> str:
     """Train as the seat's task file says; the registered model's name and version."""
     labels = {member.party_id: member.label for member in Seat.load(seat).members}
     opening.found(seat)
+    try:
+        return _train(seat, labels)
+    except (FedcoreError, KeyboardInterrupt) as error:
+        # The kind alone: a message may name files of the hospital that this machine stands in.
+        killed = isinstance(error, Interrupted | KeyboardInterrupt)
+        tracked.note_failure(seat, type(error).__name__, killed=killed)
+        raise
+
+
+def _train(seat: str, labels: dict[str, str]) -> str:
+    """From the welcome to the registered model; straight to the model if all else is done."""
     if closing.finished(seat):
         return tracked.register(seat)
     opening.welcome(seat)

@@ -34,9 +34,8 @@ class Heard(Voice):
 class Federation:
     """A coordinator's seat on a disk; the test says who has come and what was recorded."""
 
-    def __init__(self, folder: Path, task) -> None:
-        self.task, self.file = task, folder / "mlflow.db"
-        self.uri, self.voice = f"sqlite:///{self.file}", Heard()
+    def __init__(self, folder: Path, task, uri: str) -> None:
+        self.task, self.uri, self.voice = task, uri, Heard()
         self.seat = Seat(
             run=story.RUN,
             owner=COORDINATOR,
@@ -71,17 +70,19 @@ class Federation:
     def refusing(self, action: str):
         """The database refuses `action`, such as `INSERT ON metrics`."""
         self._change(f"CREATE TRIGGER f BEFORE {action} BEGIN SELECT RAISE(ABORT, 'full'); END")
-        yield
-        self._change("DROP TRIGGER f")
+        try:
+            yield
+        finally:
+            self._change("DROP TRIGGER f")
 
     def _change(self, statement: str) -> None:
-        with sqlite3.connect(self.file) as direct:
+        with sqlite3.connect(self.uri.removeprefix("sqlite:///")) as direct:
             direct.execute(statement)
 
 
 @pytest.fixture
-def federation(tmp_path, task) -> Federation:
-    made = Federation(tmp_path, task)
+def federation(tmp_path, task, database) -> Federation:
+    made = Federation(tmp_path, task, database)
     made.greet("9999", "10000")
     return made
 
