@@ -12,7 +12,7 @@ import pytest
 from rounds_story import Time, hospitals, key_of, task_file, write_pictures
 
 from fedcore.data.cohort import Cohort, open_cohort
-from fedcore.errors import DataError, RunMismatch, TaskFileError, Unreachable
+from fedcore.errors import DataError, ModelError, RunMismatch, TaskFileError, Unreachable
 from fedcore.exchange import codec, keys
 from fedcore.exchange.memory import MemoryStore
 from fedcore.models.catalogue import build
@@ -244,3 +244,33 @@ def test_a_quorum_that_the_parties_cannot_reach_is_refused_at_once(cohorts, tmp_
 
 def _run(place: World) -> str:
     return place.store.keys("coordinator/")[0].split("/")[1]
+
+
+def test_a_training_starts_from_weights_that_lie_in_the_exchange(cohorts, tmp_path) -> None:
+    place = world(tmp_path)
+    weights = to_params(build(task_file().model, 77))
+    place.store.put_once("weights/start.safetensors", codec.encode(weights))
+    task = task_file(epochs=1)
+    section = task.model.model_copy(update={"weights": "exchange:weights/start.safetensors"})
+    simulate_cohorts(task.model_copy(update={"model": section}), cohorts, place)
+    start = codec.decode(place.store.get(keys.model(_run(place), 0)))
+    assert digest(start) == digest(weights)
+
+
+def test_weights_that_are_not_in_the_exchange_are_missed_in_one_sentence(cohorts, tmp_path) -> None:
+    task = task_file()
+    section = task.model.model_copy(update={"weights": "exchange:nowhere"})
+    with pytest.raises(ModelError, match=r"model\.weights is 'exchange:nowhere'"):
+        simulate_cohorts(task.model_copy(update={"model": section}), cohorts, world(tmp_path))
+
+
+def test_batch_norm_kept_local_is_in_the_model_that_the_hospital_keeps(cohorts, tmp_path) -> None:
+    place = world(tmp_path)
+    task = task_file(batch_norm="local")
+    outcome = simulate_cohorts(task, cohorts, place)
+    home = sorted((tmp_path / "spool").rglob("1/home-*"))[-1]
+    kept = codec.decode(home.read_bytes())
+    assert any("running_mean" in name for name in kept)
+    assert not any(
+        np.array_equal(kept[name], outcome.final[name]) for name in kept if "mean" in name
+    )
