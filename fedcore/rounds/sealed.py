@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -16,6 +17,7 @@ from fedcore.rounds.messages import End, ObjectRef
 
 M = TypeVar("M", bound=Section)
 MAX_LAST_WORD = 64 << 20
+ROUND = re.compile(r"/rounds/(\d{5})/[^/]+$")
 
 
 def publish(store: ObjectStore, key: str, message: Section, signer: SigningKey) -> bytes:
@@ -61,12 +63,11 @@ def read(store: ObjectStore, key: str, kind: type[M], public: str | None) -> M:
 
 def _require_place(message: Section, key: str) -> None:
     """Raise `Refused` when a message lies under the key of another run or round."""
-    parts = key.split("/")
     run = getattr(message, "run", None)
-    if run is not None and run not in parts:
+    if run is not None and f"/{run}/" not in key:
         raise Refused("wrong_run", f"{key} holds a message of run {run}")
-    number = getattr(message, "round", None)
-    if "rounds" in parts and number != int(parts[parts.index("rounds") + 1]):
+    place, number = ROUND.search(key), getattr(message, "round", None)
+    if place is not None and number != int(place[1]):
         raise Refused("wrong_round", f"{key} holds a message of round {number}")
 
 
