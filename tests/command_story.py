@@ -77,9 +77,12 @@ class Site:
             self.kill()
 
     def run(self) -> int:
-        """Start and wait."""
+        """Start and wait; a command that does not end in time is ended."""
         self.start()
-        return self.wait()
+        try:
+            return self.wait()
+        finally:
+            self.end()
 
     def bits(self) -> tuple[str, str]:
         """The digests of the best and the final model in the output folder."""
