@@ -63,7 +63,7 @@ def _write(place: Seat, desk: Desk, end: End) -> None:
 
 
 def _ledger_heads(place: Seat, desk: Desk) -> dict[str, dict[str, object]]:
-    """The heads of the ledgers that this machine keeps of the run: index and hash by owner."""
+    """The head of this party's own ledger, by its owner's name: index and hash."""
     head = desk.ledger.head()
     return {place.name: {"index": head.index, "hash": head.hash}}
 
