@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -14,11 +15,13 @@ from torch.nn.functional import cross_entropy
 
 from fedcore.config.task import TaskFile
 from fedcore.data.images import ImageSet
-from fedcore.errors import Refused, TrainingFailed, problem
+from fedcore.errors import Interrupted, Refused, TrainingFailed, problem
 from fedcore.models.inference import lay_out
 from fedcore.models.state import load_params, to_params
-from fedcore.params import Params, require_finite
+from fedcore.params import Array, Params, digest, require_finite
+from fedcore.training import moment
 from fedcore.training.batches import Feed, draws, require_usable
+from fedcore.training.checkpoint import Checkpoint
 from fedcore.training.corrections import Proximal
 from fedcore.training.hardware import Hardware, this_machine
 from fedcore.training.plan import TrainPlan, plan_for
@@ -40,7 +43,7 @@ class TrainResult:
     images: int
 
 
-def train_round(
+def train_round(  # noqa: PLR0913 (most have a default)
     network: nn.Module,
     start: Params,
     images: ImageSet,
@@ -50,12 +53,16 @@ def train_round(
     number: int,
     hardware: Hardware | None = None,
     on_step: OnStep | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> TrainResult:
     """Train `network`, starting from `start`, for round `number` (from 1) on a party's images.
 
     `hardware` defaults to this machine's. `on_step(done, total, loss)` is called
     after every step (on a GPU after every tenth) and may raise to stop. Metrics are those of
     training mode: each batch as the network was before its step, without the proximal term.
+
+    With a `checkpoint`, a round that was begun with the same weights goes on from there, with the
+    same bits as if it had never stopped; it is the caller's to remove once the result is safe.
 
     Raises `DataError` for images that do not fit, `Refused` for a `start` of another schema,
     `TrainingFailed` when the loss is no number any more or memory runs out.
@@ -68,13 +75,61 @@ def train_round(
         weights = _class_weights(plan, images, machine)
         training = _Training(network, plan, machine, weights)
         steps = plan.steps_per_round(len(images))
+        kept = _Kept(checkpoint, training)
+        own: dict[str, str | int] = {"party": party_id, "round": number, "images": len(images)}
+        begun = kept.take_up(own | _bits_of(task, start, machine))
         feed = Feed(images, plan, machine)
-        for done, draw in enumerate(draws(plan, len(images), party_id, number)):
+        coming = islice(draws(plan, len(images), party_id, number), begun, None)
+        for done, draw in enumerate(coming, start=begun):
             rate = learning_rate(plan, (number - 1) * steps + done, plan.rounds * steps, steps)
             loss = training.step(*feed.batch(draw), rate)
-            if machine.device == "cpu" or (done + 1) % GPU_LOOKS_EVERY == 0 or done + 1 == steps:
-                _look(float(loss), done + 1, steps, plan, on_step)
+            with kept.at(done + 1):
+                if _looked_at(machine, done + 1, steps):
+                    _look(float(loss), done + 1, steps, plan, on_step)
         return TrainResult(_trained(network, plan), training.metrics(), steps, len(images))
+
+
+def _looked_at(machine: Hardware, done: int, steps: int) -> bool:
+    return machine.device == "cpu" or done % GPU_LOOKS_EVERY == 0 or done == steps
+
+
+def _bits_of(task: TaskFile, start: Params, machine: Hardware) -> dict[str, str | int]:
+    """What else the bits hang on: where any of it changed, the round begins anew."""
+    return {
+        "task": task.fingerprint(),
+        "start": digest(start),
+        "hardware": repr(machine),
+        "torch": str(torch.__version__),
+    }
+
+
+class _Kept:
+    """A training and its checkpoint, if it has one."""
+
+    def __init__(self, checkpoint: Checkpoint | None, training: _Training) -> None:
+        self._checkpoint, self._training = checkpoint, training
+
+    def take_up(self, bound: Mapping[str, str | int]) -> int:
+        """Go back to where it stood; the number of steps that are done."""
+        saved = self._checkpoint.find(bound) if self._checkpoint else None
+        if saved is None:
+            return 0
+        self._training.restore(saved.arrays)
+        return saved.step
+
+    @contextmanager
+    def at(self, done: int) -> Iterator[None]:
+        """After `done` steps: save when it is time, and when whoever watches ends the training."""
+        if self._checkpoint is None:
+            yield
+            return
+        try:
+            yield
+        except Interrupted:
+            self._checkpoint.save(done, self._training.capture())
+            raise
+        if self._checkpoint.due:
+            self._checkpoint.save(done, self._training.capture())
 
 
 class _Training:
@@ -88,7 +143,7 @@ class _Training:
         self._proximal = Proximal(network.parameters(), plan.mu)
         self._weights = weights
         self._machine = machine
-        self._seen = 0
+        self._seen = torch.zeros((), dtype=torch.int64)
         self._loss = torch.zeros((), dtype=torch.float64, device=machine.device)
         self._right = torch.zeros((), dtype=torch.int64, device=machine.device)
 
@@ -109,10 +164,19 @@ class _Training:
 
     def metrics(self) -> dict[str, float]:
         """Mean loss and accuracy over the images seen so far."""
-        return {
-            "loss": float(self._loss) / self._seen,
-            "accuracy": float(self._right) / self._seen,
-        }
+        seen = int(self._seen)
+        return {"loss": float(self._loss) / seen, "accuracy": float(self._right) / seen}
+
+    def capture(self) -> Params:
+        """Everything that the next step depends on."""
+        return moment.capture(self._network, self._optimizer, self._sums())
+
+    def restore(self, arrays: Mapping[str, Array]) -> None:
+        """Go on from what `capture` gave."""
+        moment.restore(arrays, self._network, self._optimizer, self._sums())
+
+    def _sums(self) -> dict[str, torch.Tensor]:
+        return {"seen": self._seen, "loss": self._loss, "right": self._right}
 
     def _count(self, logits: torch.Tensor, labels: torch.Tensor, loss: torch.Tensor) -> None:
         self._seen += len(labels)
