@@ -26,12 +26,33 @@ class InputError(FedcoreError):
     exit_code = 2
 
 
+class NoRoom(InputError):
+    """This machine's disk is full; once there is room, the same thing can be tried again."""
+
+
 class TaskFileError(InputError):
     """The task file is missing, unreadable or breaks the agreed schema."""
 
 
 class PartyFileError(InputError):
     """The party file is missing, unreadable or breaks the agreed schema."""
+
+
+class PolicyError(InputError):
+    """The hospital's policy file is missing, unreadable or breaks its schema."""
+
+
+class JobRefused(FedcoreError):
+    """The hospital refuses a training: `reason` is a short word, `sentence` says why.
+
+    Both are told to the coordinator, so neither holds anything of the data.
+    """
+
+    def __init__(self, reason: str, sentence: str) -> None:
+        """Remember the countable `reason` and the `sentence` for a person."""
+        super().__init__(sentence)
+        self.reason = reason
+        self.sentence = sentence
 
 
 class DataError(InputError):
@@ -98,6 +119,12 @@ class QuorumNotMet(FedcoreError):
 
 class RunMismatch(InputError):
     """The two sides do not mean the same training (task file, code or data differ)."""
+
+
+class Superseded(FedcoreError):
+    """A later process acts for the same side of the run; this one has nothing more to do."""
+
+    exit_code = 3
 
 
 class LedgerBroken(FedcoreError):

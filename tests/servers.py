@@ -85,6 +85,15 @@ class SeaweedFS:
             process.wait()
         self._remove_sockets()
 
+    def kill(self) -> None:
+        """End it as a power cut would; the data stays."""
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        process.kill()
+        process.wait()
+        self._remove_sockets()
+
     def _remove_sockets(self) -> None:
         """It leaves its local sockets behind in a fixed place, named by port."""
         for port in self._ports.values():

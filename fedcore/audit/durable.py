@@ -15,12 +15,14 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from fedcore.errors import InputError
+from fedcore.errors import InputError, NoRoom
 
 PART = ".part-"
 STALE_SECONDS = 3600.0
 CHUNK = 1 << 20
 Link = Callable[[Path, Path], None]
+# No room on the disk, for this account, or for a file of that size.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 NO_HARD_LINKS = frozenset(
     {errno.EPERM, errno.ENOSYS, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EXDEV}
 )
@@ -94,15 +96,24 @@ def locked(path: Path) -> Iterator[int]:
 def replace_with(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
     """Write `chunks` to `path`, replacing what was there only once all has arrived.
 
-    An `OSError` of this machine's own disk becomes `InputError`; what `chunks` raises passes.
+    An `OSError` of this machine's own disk becomes `InputError`, on a full one `NoRoom`; what
+    `chunks` raises passes.
     """
-    try:
+    with written(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_part(path.parent, chunks).replace(path)
         flush_folder(path.parent)
+
+
+@contextlib.contextmanager
+def written(path: Path) -> Iterator[None]:
+    """Say in one sentence that `path` cannot be written: `NoRoom` on a full disk."""
+    try:
+        yield
     except OSError as broken:
+        kind = NoRoom if broken.errno in FULL else InputError
         remedy = "make room there or choose another folder"
-        raise InputError(f"{path}: cannot be written ({broken.strerror}): {remedy}") from None
+        raise kind(f"{path}: cannot be written ({broken.strerror}): {remedy}") from None
 
 
 def sweep(folder: Path, now: float) -> None:
@@ -134,10 +145,16 @@ def flush_folder(folder: Path) -> None:
 
 def chunks_of(path: Path) -> Iterator[bytes]:
     """A local file's bytes, a piece at a time; `InputError` when it cannot be read."""
+    with readable(path), path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            yield chunk
+
+
+@contextlib.contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Say in one sentence that `path` cannot be read."""
     try:
-        with path.open("rb") as file:
-            while chunk := file.read(CHUNK):
-                yield chunk
+        yield
     except OSError as broken:
         remedy = "name a readable file"
         raise InputError(f"{path}: cannot be read ({broken.strerror}): {remedy}") from None

@@ -1,14 +1,20 @@
-"""Where the parties meet: an address as people write it, told apart and checked."""
+"""Where the parties meet: an address as people write it, told apart and checked.
+
+What travels in plain http can be read and changed on its way, so it may not leave the machine
+unless somebody says that it may.
+"""
 
 from __future__ import annotations
 
+import ipaddress
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
-from fedcore.errors import PartyFileError, problem
+from fedcore.errors import InputError, PartyFileError, problem
 
 DEFAULT_BUCKET = "fedcore"
 FORMS = "write host:port or http(s)://host:port/bucket (S3), or a folder that all parties see"
@@ -16,6 +22,7 @@ PLACEHOLDER = re.compile(r"<?\w+>?:<?port>?", re.IGNORECASE)
 HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9][A-Za-z0-9._-]+):(\d+)")
 # What is meant as a machine and would be a strange name of a folder: 10.0.0.1, host:abc, ftp://x.
 NO_FOLDER = re.compile(r"\d+(\.\d+){3}|[A-Za-z0-9.-]{2,}:.*|\[.*\].*|\s*")
+PLAIN_HTTP = "FEDCORE_ALLOW_PLAIN_HTTP"
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
@@ -47,6 +54,43 @@ def parse_address(text: str, path: Path | str) -> Address:
     if NO_FOLDER.fullmatch(folder):
         raise _wrong(path, text, FORMS)
     return Address("folder", folder)
+
+
+def is_loopback(name: str) -> bool:
+    """Whether a host name or address is this machine's own, without asking anybody."""
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def require_private(url: str, environ: Mapping[str, str], where: Path | str) -> str:
+    """The URL itself; `InputError` for plain http to anything but this machine.
+
+    It is allowed where `environ` holds FEDCORE_ALLOW_PLAIN_HTTP=1. `where` names the file or
+    setting that the URL stands in. For the exchange, Prefect's API and MLflow alike.
+    """
+    parts = _split(url)
+    plain = url.lower().startswith("http://")
+    if not plain or environ.get(PLAIN_HTTP) == "1" or is_loopback(_name(parts)):
+        return url
+    remedy = (
+        "what travels by plain http can be read and changed on its way: write https:// and, for a "
+        "certificate of your own, set AWS_CA_BUNDLE (exchange), PREFECT_API_SSL_CERT_FILE or "
+        "MLFLOW_TRACKING_SERVER_CERT_PATH; in a network that you trust set "
+        f"{PLAIN_HTTP}=1"
+    )
+    raise InputError(problem(where, "address", _without_user(url), remedy))
+
+
+def _name(parts: SplitResult | None) -> str:
+    return (parts.hostname or "") if parts else ""
+
+
+def _without_user(url: str) -> str:
+    return re.sub(r"//[^/@]*@", "//", url)
 
 
 def _endpoint(text: str, path: Path | str) -> Address:

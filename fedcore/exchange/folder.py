@@ -20,6 +20,7 @@ from fedcore.audit import durable
 from fedcore.errors import Conflict, ExchangeError, NotAllowed, NotThere, Unreachable
 from fedcore.exchange.keys import SEGMENT, require_key, require_prefix
 from fedcore.exchange.store import require_range
+from fedcore.exchange.throttle import Throttle
 
 Pieces = Callable[[], Iterable[bytes | memoryview]]
 REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
@@ -31,10 +32,19 @@ MISPLACED = frozenset(
 class FolderStore:
     """An `ObjectStore` whose keys are paths below `root`; safe for several processes."""
 
-    def __init__(self, root: Path, link: durable.Link = durable.hard_link) -> None:
-        """Nothing is touched yet; `link` is how the file system gives a file a second name."""
+    def __init__(
+        self,
+        root: Path,
+        link: durable.Link = durable.hard_link,
+        throttle: Throttle | None = None,
+    ) -> None:
+        """Nothing is touched yet; `link` is how the file system gives a file a second name.
+
+        `throttle` says how fast, and large objects at which hours, may travel.
+        """
         self._root = root
         self._link = link
+        self._throttle = throttle or Throttle()
 
     def prepare(self) -> None:
         """Make the folder if it is not there; `NotAllowed` if that is refused."""
@@ -48,10 +58,14 @@ class FolderStore:
 
     def put_once(self, key: str, body: bytes | memoryview) -> None:
         """See `ObjectStore`."""
+        self._throttle.await_window(require_key(key), memoryview(body).nbytes)
         self._put(key, lambda: durable.pieces_of(body))
 
     def put_file_once(self, key: str, path: Path) -> None:
         """See `ObjectStore`."""
+        with durable.readable(path):
+            size = path.stat().st_size
+        self._throttle.await_window(require_key(key), size)
         self._put(key, lambda: durable.chunks_of(path))
 
     def get(self, key: str) -> bytes:
@@ -95,7 +109,7 @@ class FolderStore:
         target = self._path(key)
         with self._translated(key, writing=True):
             self._make_folders(target.parent)
-            part = durable.write_part(target.parent, pieces())
+            part = durable.write_part(target.parent, self._paced(pieces()))
             durable.sweep(target.parent, now=part.stat().st_mtime)
             won = durable.publish(part, target, self._link)
         if not won and not self._holds(key, pieces):
@@ -106,6 +120,11 @@ class FolderStore:
             return durable.hash_chunks(self._chunks(key)) == durable.hash_chunks(pieces())
         except NotThere:
             return False
+
+    def _paced(self, pieces: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
+        for piece in pieces:
+            self._throttle.up(len(piece))
+            yield piece
 
     def _make_folders(self, folder: Path) -> None:
         """Make the folders below the root, which itself must be there: it may be a mount."""
@@ -134,6 +153,7 @@ class FolderStore:
     def _chunks(self, key: str) -> Iterator[bytes]:
         with self._translated(key), self._open(key) as file:
             while chunk := file.read(durable.CHUNK):
+                self._throttle.down(len(chunk))
                 yield chunk
 
     @contextlib.contextmanager

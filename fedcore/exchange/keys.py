@@ -75,6 +75,16 @@ def record(run: str, number: int) -> str:
     return f"{rounds_folder(run)}{number:05d}/record.json"
 
 
+def ledger_part(run: str, number: int) -> str:
+    """What the coordinator's ledger gained up to round `number`, line by line; 0: the opening."""
+    return f"{rounds_folder(run)}{number:05d}/ledger.jsonl"
+
+
+def final_ledger_part(run: str) -> str:
+    """What the coordinator's ledger gained between the last round and the end."""
+    return f"coordinator/{run}/final/ledger.jsonl"
+
+
 def final_evaluation(run: str) -> str:
     """The request for the final test: which models to score."""
     return f"coordinator/{run}/final/evaluation.json"
@@ -85,6 +95,16 @@ def end(run: str) -> str:
     return f"coordinator/{run}/end.json"
 
 
+def term(folder: str, number: int) -> str:
+    """The claim of the `number`-th process that acts for the side whose `folder` it is."""
+    return f"{folder}terms/{number:05d}.json"
+
+
+def identity(party: str, serial: int, mark: str) -> str:
+    """Who a party is, as said with its kit number `serial`, which alone knows the `mark`."""
+    return require_key(f"parties/{party}/identity/{serial:05d}-{mark}.json")
+
+
 def party_folder(party: str, run: str) -> str:
     """The prefix of all that a party writes for a run."""
     return f"parties/{party}/{run}/"
@@ -93,6 +113,16 @@ def party_folder(party: str, run: str) -> str:
 def hello(party: str, run: str) -> str:
     """What a party brings: the numbers of its data, and the hashes of task file and contract."""
     return f"{party_folder(party, run)}hello.json"
+
+
+def pending(party: str, run: str) -> str:
+    """The word that a person at the party has yet to approve the training."""
+    return f"{party_folder(party, run)}pending.json"
+
+
+def refusal(party: str, run: str) -> str:
+    """The party's word that it takes no part, and why."""
+    return f"{party_folder(party, run)}refusal.json"
 
 
 def initial(party: str, run: str) -> str:

@@ -1,6 +1,7 @@
 """Patience: a store that waits for an unreachable exchange to come back, for as long as it takes.
 
 Because every object is written once, an attempt whose answer was lost can simply be made again.
+A full disk on this machine, while an object comes down, is waited out in the same way.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from fedcore.errors import Unreachable
-from fedcore.exchange.store import ObjectStore
+from fedcore.errors import NoRoom, Unreachable
+from fedcore.exchange.store import Busy, ObjectStore
 
 T = TypeVar("T")
 
 
 class Reconnecting:
-    """An `ObjectStore` around another one; only `Unreachable` is waited out, all else passes."""
+    """An `ObjectStore` around another one; `Unreachable` and `NoRoom` are waited out, no more."""
 
     def __init__(
         self,
@@ -26,7 +27,7 @@ class Reconnecting:
         pause: Callable[[float], None],
         clock: Callable[[], float],
     ) -> None:
-        """Try again every `interval` seconds by `pause`, which may raise to give up.
+        """Try again every `interval` seconds (or as asked) by `pause`, which may raise to give up.
 
         `on_wait` hears the reason and the seconds that the exchange has been away by `clock`,
         before each pause.
@@ -75,6 +76,7 @@ class Reconnecting:
         while True:
             try:
                 return attempt()
-            except Unreachable as away:
+            except (Unreachable, NoRoom) as away:
                 self._on_wait(str(away), self._clock() - began)
-            self._pause(self._interval)
+                rest = away.seconds if isinstance(away, Busy) else 0.0
+            self._pause(max(self._interval, rest))

@@ -11,6 +11,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from fedcore.errors import Unreachable
+
+
+class Busy(Unreachable):
+    """The exchange asks to be left alone for `seconds` (0: it does not say for how long)."""
+
+    def __init__(self, message: str, seconds: float = 0.0) -> None:
+        """Remember how long to wait before trying again."""
+        super().__init__(message)
+        self.seconds = seconds
+
 
 class ObjectStore(Protocol):
     """Objects under keys such as `a/b/c.json`, each written once and never changed."""

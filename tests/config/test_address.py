@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedcore.config.address import require_private
 from fedcore.config.party import Address, parse_address
-from fedcore.errors import PartyFileError
+from fedcore.errors import InputError, PartyFileError
+from fedcore.exchange.opening import open_store
 
 FORMS = "write host:port or http(s)://host:port/bucket (S3), or a folder that all parties see"
 
@@ -110,3 +112,47 @@ def test_any_text_is_an_address_or_one_sentence(text):
         said = str(refused)
     assert said.startswith("party.json: ")
     assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://10.0.0.5:8333",
+        "HTTP://exchange.example.org",
+        "http://localhost.example.org",
+        "http://128.0.0.1",
+        "http://0.0.0.0:1",
+        "http://[2001:db8::1]:80/api",
+        "http://me:private@10.0.0.5/api",
+        "http://",
+    ],
+)
+def test_plain_http_beyond_this_machine_is_refused_with_the_remedy(url):
+    for environ in ({}, {"FEDCORE_ALLOW_PLAIN_HTTP": "0"}, {"FEDCORE_ALLOW_PLAIN_HTTP": ""}):
+        with pytest.raises(InputError, match=r"^settings: address is .*: .*write https://") as said:
+            require_private(url, environ, "settings")
+        assert "FEDCORE_ALLOW_PLAIN_HTTP=1" in str(said.value)
+        assert "private" not in str(said.value)
+    with pytest.raises(InputError, match="plain http"):
+        open_store(Address("s3", url), {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://exchange.example.org",
+        "http://127.0.0.1:8333",
+        "http://127.9.9.9",
+        "http://localhost:4200/api",
+        "http://store.localhost",
+        "http://[::1]:9000",
+        "sqlite:///mlflow.db",
+    ],
+)
+def test_https_and_this_machine_itself_are_private(url):
+    assert require_private(url, {}, "settings") == url
+
+
+def test_plain_http_passes_where_somebody_says_so():
+    url = "http://10.0.0.5:8333"
+    assert require_private(url, {"FEDCORE_ALLOW_PLAIN_HTTP": "1"}, "settings") == url

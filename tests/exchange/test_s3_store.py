@@ -13,7 +13,8 @@ from fedcore.errors import Conflict, InputError, NotAllowed, NotThere, Unreachab
 from fedcore.exchange.opening import open_store
 from fedcore.exchange.reconnecting import Reconnecting
 from fedcore.exchange.s3 import S3Store
-from fedcore.exchange.s3_answers import answer, silence
+from fedcore.exchange.s3_answers import Answer, TimedOut, answer, silence
+from fedcore.exchange.store import Busy
 
 pytestmark = pytest.mark.servers
 ACTS = (
@@ -143,23 +144,26 @@ def test_a_large_body_goes_up_in_parts_and_comes_back(seaweedfs, tmp_path):
     [
         ("NoSuchKey", 404, NotThere),
         ("AccessDenied", 403, NotAllowed),
-        ("RequestTimeTooSkewed", 403, NotAllowed),
+        ("RequestTimeTooSkewed", 403, Unreachable),
         ("Unauthorized", 401, NotAllowed),
         ("InvalidAccessKeyId", 400, NotAllowed),
-        ("SlowDown", 503, Unreachable),
+        ("SlowDown", 503, Busy),
+        ("TooManyRequests", 429, Busy),
         ("InternalError", 500, Unreachable),
         ("InsufficientStorage", 507, Unreachable),
         ("NoSuchBucket", 404, Unreachable),
     ],
 )
 def test_every_answer_has_its_error(code, status, kind):
-    assert type(answer("exchange e/b", "a/b", code, status)) is kind
+    assert type(answer("exchange e/b", "a/b", Answer(code, status), 0.0)) is kind
 
 
 def test_silence_is_told_from_missing_credentials_and_distrust():
     assert type(silence("e", "a/b", "NoCredentialsError")) is NotAllowed
     assert "AWS_CA_BUNDLE" in str(silence("e", "a/b", "SSLError"))
-    assert type(silence("e", "a/b", "ReadTimeoutError")) is Unreachable
+    assert type(silence("e", "a/b", "EndpointConnectionError")) is Unreachable
+    assert type(silence("e", "a/b", "ReadTimeoutError")) is TimedOut
+    assert type(silence("e", "a/b", "ConnectionClosedError", "timed out")) is TimedOut
 
 
 def _tree(source: random.Random, size: int) -> set[str]:
