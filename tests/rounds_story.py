@@ -145,6 +145,7 @@ class ByHand:
         reply = Reply(
             run=RUN,
             round=invitation.round,
+            trained_in=invitation.round,
             party=party,
             base=invitation.weights.sha256,
             update=ref,

@@ -77,6 +77,9 @@ class FederationSection(Section):
     deadline: float | None = Field(
         None, gt=0, description="seconds a round waits for replies; by default without end"
     )
+    late: Literal["discard", "next_round"] = Field(
+        "discard", description="a reply after the deadline: lost, or counted in the next open round"
+    )
     select_by: str = Field("auroc", description="the validation metric that names the best round")
     early_stopping: EarlyStopping | None = Field(None, description="stop without improvement")
 

@@ -26,6 +26,13 @@ class ObjectRef(Section):
     size: int = Field(ge=0)
 
 
+class LedgerHead(Section):
+    """How far somebody's ledger had come: whoever keeps this notices later if its tail is cut."""
+
+    index: int = Field(ge=0)
+    hash: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
 class Member(Section):
     """A party as the agreement names it."""
 
@@ -65,6 +72,24 @@ class Hello(Section):
     initial: ObjectRef | None = None
 
 
+class Pending(Section):
+    """A party's word that its policy asks a person first; the training is neither on nor off."""
+
+    run: str
+    party: str
+    task_hash: str
+
+
+class Refusal(Section):
+    """A party's word that it takes no part. Neither reason nor sentence holds anything of data."""
+
+    run: str
+    party: str
+    task_hash: str
+    reason: str = Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")
+    sentence: str = Field(max_length=400)
+
+
 class Invitation(Section):
     """Train from these weights, in this round."""
 
@@ -81,6 +106,7 @@ class Reply(Section):
 
     run: str
     round: int = Field(ge=1)
+    trained_in: int = Field(ge=1, description="the round itself, or an earlier one that it missed")
     party: str
     base: str = Field(description="SHA-256 of the weights that the training started from")
     update: ObjectRef
@@ -91,6 +117,7 @@ class Reply(Section):
     task_hash: str
     contract_hash: str
     code_version: str
+    ledger: LedgerHead | None = None
 
 
 class Combined(Section):
@@ -122,6 +149,7 @@ class Score(Section):
     party: str
     round: int = Field(ge=0, description="0: the final test")
     scores: dict[str, dict[str, Any] | None]
+    ledger: LedgerHead | None = None
 
 
 class PartyResult(Section):
@@ -154,6 +182,9 @@ class Record(Section):
     bytes_up: int = 0
     bytes_down: int = 0
     seconds: float = 0.0
+    ledgers: dict[str, LedgerHead] = Field(
+        default_factory=dict, description="the newest known head of every ledger, by its owner"
+    )
 
 
 class End(Section):
@@ -168,6 +199,9 @@ class End(Section):
     classes: tuple[str, ...]
     scores: dict[str, dict[str, dict[str, Any] | None]] = Field(
         description="model name -> party id -> test scores (fedcore.metrics.Scores as JSON)"
+    )
+    ledgers: dict[str, LedgerHead] = Field(
+        default_factory=dict, description="the newest known head of every ledger, by its owner"
     )
 
 

@@ -7,14 +7,17 @@ from fedcore.exchange import keys
 from fedcore.rounds import sealed
 from fedcore.rounds.coordinator.desk import Desk
 from fedcore.rounds.coordinator.opening import note_welcomed
-from fedcore.rounds.messages import Invitation, ObjectRef, Reply
+from fedcore.rounds.messages import Combined, Invitation, ObjectRef, Reply
 
 REPLIED = "replied"
 LATE = "late"
+# Seconds between two looks for a refusal while something else is waited for.
+LOOK_EVERY = 5.0
 
 
 def invite(desk: Desk, number: int, weights: ObjectRef) -> Invitation:
     """Publish the invitation to round `number`, to all parties whose hello counts by now."""
+    desk.fence.require()
     hellos = desk.hellos()
     note_welcomed(desk, hellos)
     invitation = Invitation(
@@ -48,14 +51,34 @@ def ask(desk: Desk, number: int, party: str, until: float | None = None) -> str:
     """Wait for one party's reply to round `number`; `replied`, `late`, or why it is refused."""
     key = keys.reply(party, desk.run, number)
     what = f"{desk.member(party).label}'s reply to round {number}"
-    there = desk.watch.wait(lambda: desk.store.exists(key) or None, what, until)
-    if not there:
-        return LATE
+    if not wait_for(desk, party, key, what, until):
+        declined = desk.declined(party)
+        return f"refused: {declined.reason}" if declined is not None else LATE
     try:
         reply_of(desk, invitation_of(desk, number), party)
     except Refused as refused:
         return refused.reason
     return REPLIED
+
+
+def wait_for(desk: Desk, party: str, key: str, what: str, until: float | None) -> bool:
+    """Wait for an object of a party; whether it came before `until`.
+
+    A party that has declined since then sends nothing more, so nobody waits for it.
+    """
+    look_at = desk.watch.clock()
+
+    def there() -> bool | None:
+        nonlocal look_at
+        desk.fence.glance()
+        if desk.store.exists(key):
+            return True
+        if desk.watch.clock() < look_at:
+            return None
+        look_at = desk.watch.clock() + LOOK_EVERY
+        return False if desk.declined(party) is not None else None
+
+    return bool(desk.watch.wait(there, what, until, lambda: desk.last_seen(party)))
 
 
 def reply_of(desk: Desk, invitation: Invitation, party: str) -> Reply:
@@ -67,9 +90,10 @@ def reply_of(desk: Desk, invitation: Invitation, party: str) -> Reply:
         "wrong_run": reply.run == desk.run,
         "wrong_round": reply.round == invitation.round,
         "wrong_party": reply.party == party,
-        "stale_base": reply.base == invitation.weights.sha256,
+        "stale_base": reply.base == _base_of(desk, invitation, reply),
+        "repeated": not _combined_before(desk, invitation.round, reply),
         "wrong_task": reply.task_hash == invitation.task_hash,
-        "wrong_key": reply.update.key == keys.update(party, desk.run, invitation.round),
+        "wrong_key": reply.update.key == keys.update(party, desk.run, reply.trained_in),
         "data_changed": hello is not None and reply.contract_hash == hello.contract_hash,
         "wrong_counts": hello is not None
         and (reply.patients, reply.images) == (hello.patients, hello.images),
@@ -78,6 +102,23 @@ def reply_of(desk: Desk, invitation: Invitation, party: str) -> Reply:
         if not holds:
             raise Refused(reason, f"the reply of {party} to round {invitation.round}")
     return reply
+
+
+def _base_of(desk: Desk, invitation: Invitation, reply: Reply) -> str | None:
+    """The weights that a reply may have started from: this round's, or those that it missed."""
+    if reply.trained_in == invitation.round:
+        return invitation.weights.sha256
+    if desk.task.federation.late != "next_round" or reply.trained_in > invitation.round:
+        return None
+    missed = invitation_of(desk, reply.trained_in)
+    return missed.weights.sha256 if reply.party in missed.parties else None
+
+
+def _combined_before(desk: Desk, number: int, reply: Reply) -> bool:
+    """Whether an earlier round has this update already: late is once, not twice."""
+    earlier = range(reply.trained_in, number)
+    done = (desk.recall(keys.combined(desk.run, one), Combined, desk.key.public) for one in earlier)
+    return any(one.updates.get(reply.party) == reply.update.sha256 for one in done if one)
 
 
 def require_quorum(desk: Desk, number: int, answers: dict[str, str]) -> None:
@@ -92,7 +133,9 @@ def require_quorum(desk: Desk, number: int, answers: dict[str, str]) -> None:
         if answer != REPLIED
     )
     never = sorted({member.party_id for member in desk.members} - answers.keys())
-    absent += "".join(f", {desk.member(party).label}: never came" for party in never)
+    absent += "".join(
+        f", {desk.member(party).label}: {desk.refusal(party) or 'never came'}" for party in never
+    )
     raise QuorumNotMet(
         f"round {number} is void: {len(replied)} replies and the quorum is {quorum} "
         f"({absent.removeprefix(', ')}): bring late parties back and run the same command again; "

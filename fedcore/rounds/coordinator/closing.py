@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from fedcore.config.task import METRICS
@@ -10,7 +11,8 @@ from fedcore.errors import Refused
 from fedcore.exchange import keys
 from fedcore.metrics import Scores, pool
 from fedcore.rounds import sealed
-from fedcore.rounds.coordinator.asking import invitation_of, reply_of
+from fedcore.rounds.coordinator import ledger_parts
+from fedcore.rounds.coordinator.asking import LATE, invitation_of, reply_of, wait_for
 from fedcore.rounds.coordinator.combining import combined_of
 from fedcore.rounds.coordinator.desk import Desk
 from fedcore.rounds.coordinator.resuming import records
@@ -18,6 +20,7 @@ from fedcore.rounds.messages import (
     Combined,
     End,
     FinalEvaluation,
+    LedgerHead,
     PartyResult,
     Record,
     Reply,
@@ -33,17 +36,21 @@ def await_score(desk: Desk, number: int, party: str, until: float | None = None)
     """Wait for a party's scores of round `number` (0: the final test); `scored` or `late`."""
     key = _score_key(desk, number, party)
     what = f"{desk.member(party).label}'s scores of {_round_name(number)}"
-    there = desk.watch.wait(lambda: desk.store.exists(key) or None, what, until)
-    return SCORED if there else "late"
+    return SCORED if wait_for(desk, party, key, what, until) else LATE
 
 
 def record(desk: Desk, number: int, seconds: float) -> Record:
     """Write the round's commit marker: every number that the hospitals gave away for it."""
+    desk.fence.require()
     combined, invitation = combined_of(desk, number), invitation_of(desk, number)
     replies = {party: reply_of(desk, invitation, party) for party in combined.weights}
-    scores = {party: _score_of(desk, combined, party) for party in combined.weights}
+    said = {party: _said(desk, number, party) for party in combined.weights}
+    scores = {party: _scores_of(desk, one, combined.model.sha256) for party, one in said.items()}
     known = [score for score in scores.values() if score is not None]
     numbers = _numbers(pool(known))
+    # Before the marker: nobody comes back to a round that is done.
+    desk.ledger.append_once("recorded", {"round": number, "model": combined.model.sha256})
+    ledgers = _heads(desk, number, [*replies.values(), *said.values()])
     mine = Record(
         run=desk.run,
         round=number,
@@ -54,11 +61,10 @@ def record(desk: Desk, number: int, seconds: float) -> Record:
         bytes_up=sum(reply.update.size for reply in replies.values()),
         bytes_down=invitation.weights.size * len(invitation.parties),
         seconds=round(seconds, 3),
+        ledgers=ledgers,
         **numbers,
     )
-    standing = sealed.settle(desk.store, keys.record(desk.run, number), mine, desk.key)
-    desk.ledger.append_once("recorded", {"round": number, "model": standing.model.sha256})
-    return standing
+    return sealed.settle(desk.store, keys.record(desk.run, number), mine, desk.key)
 
 
 def request_final_test(desk: Desk) -> FinalEvaluation:
@@ -75,9 +81,17 @@ def request_final_test(desk: Desk) -> FinalEvaluation:
 
 def conclude(desk: Desk) -> End:
     """Write the last word: why the training ended, which models it made, their test scores."""
+    desk.fence.require()
     request, done = request_final_test(desk), records(desk)
     guest = desk.hello(desk.guest.party_id)
     early = len(done) < desk.task.federation.epochs
+    said = {party: _said(desk, FINAL, party) for party in desk.hellos()}
+    tested = {
+        name: {party: _scores_of(desk, one, ref.sha256) for party, one in said.items()}
+        for name, ref in request.models.items()
+    }
+    named = {name: ref.sha256 for name, ref in request.models.items()}
+    desk.ledger.append_once("training_ended", {"rounds": len(done), **named})
     mine = End(
         run=desk.run,
         reason="stopped early: no improvement" if early else "all rounds done",
@@ -86,12 +100,10 @@ def conclude(desk: Desk) -> End:
         best=request.models["best"],
         final=request.models["final"],
         classes=guest.classes if guest else (),
-        scores={name: _test_scores(desk, ref.sha256) for name, ref in request.models.items()},
+        scores={name: _as_json(scores) for name, scores in tested.items()},
+        ledgers=_final_heads(desk, done[-1], list(said.values())),
     )
-    standing = sealed.settle(desk.store, keys.end(desk.run), mine, desk.key)
-    subject = {"best": standing.best.sha256, "final": standing.final.sha256}
-    desk.ledger.append_once("training_ended", {"rounds": standing.rounds, **subject})
-    return standing
+    return sealed.settle(desk.store, keys.end(desk.run), mine, desk.key)
 
 
 def _party_results(
@@ -106,9 +118,14 @@ def _party_results(
         if party in replies:
             results[party] = _admitted(desk, combined, replies[party], scores[party])
         else:
-            status = combined.absent.get(party) or desk.refusal(party) or "never_came"
+            status = combined.absent.get(party) or desk.refusal(party) or _unheard(desk, party)
             results[party] = PartyResult(role=member.role, status=status)
     return results
+
+
+def _unheard(desk: Desk, party: str) -> str:
+    """Why a party that neither came nor refused is not in a round."""
+    return "pending" if desk.store.exists(keys.pending(party, desk.run)) else "never_came"
 
 
 def _admitted(desk: Desk, combined: Combined, reply: Reply, scores: Scores | None) -> PartyResult:
@@ -142,30 +159,55 @@ def _weighted(combined: Combined, replies: dict[str, Reply], name: str) -> float
     return sum(combined.weights[party] * known[party] for party in sorted(known)) / total
 
 
-def _score_of(desk: Desk, combined: Combined, party: str) -> Scores | None:
-    """A party's scores of the round's model; `None` when late, withheld or refused."""
-    return _scores(desk, combined.round, party).get(combined.model.sha256)
+def _as_json(scores: dict[str, Scores | None]) -> dict[str, dict[str, Any] | None]:
+    return {party: one.to_json() if one else None for party, one in scores.items()}
 
 
-def _test_scores(desk: Desk, sha256: str) -> dict[str, dict[str, Any] | None]:
-    found = {party: _scores(desk, FINAL, party).get(sha256) for party in desk.hellos()}
-    return {party: scores.to_json() if scores else None for party, scores in found.items()}
+def _heads(desk: Desk, number: int, said: Sequence[Reply | Score | None]) -> dict[str, LedgerHead]:
+    """The newest head of every ledger in round `number`, and of the coordinator's as published."""
+    before = _recorded(desk, number - 1) if number > 1 else None
+    heads = ledger_parts.newest(desk, before.ledgers if before else {}, said)
+    return ledger_parts.with_own(heads, ledger_parts.publish_part(desk, number))
 
 
-def _scores(desk: Desk, number: int, party: str) -> dict[str, Scores]:
-    """The scores that a party has given for a round, by model hash; empty when it has not."""
+def _final_heads(desk: Desk, last: Record, said: Sequence[Score | None]) -> dict[str, LedgerHead]:
+    heads = ledger_parts.newest(desk, last.ledgers, said)
+    return ledger_parts.with_own(heads, ledger_parts.publish_final_part(desk, last.round))
+
+
+def _recorded(desk: Desk, number: int) -> Record | None:
+    return desk.recall(keys.record(desk.run, number), Record, desk.key.public)
+
+
+def _said(desk: Desk, number: int, party: str) -> Score | None:
+    """What a party has said of a round (0: the final test); `None` when nothing that counts."""
     key = _score_key(desk, number, party)
     try:
         score = sealed.read_if_there(desk.store, key, Score, desk.public_key(party))
-        if score is None or (score.run, score.party, score.round) != (desk.run, party, number):
-            return {}
+    except Refused:
+        _refuse_scores(desk, number, party)
+        return None
+    if score is None or (score.run, score.party, score.round) != (desk.run, party, number):
+        return None
+    return score
+
+
+def _scores_of(desk: Desk, score: Score | None, sha256: str) -> Scores | None:
+    """The scores of one model; `None` when late, withheld or refused."""
+    if score is None:
+        return None
+    try:
         found = {sha: Scores.from_json(one) for sha, one in score.scores.items() if one is not None}
-        classes = desk.task.model.num_classes
-        return {sha: one for sha, one in found.items() if len(one.confusion) == classes}
-    except (Refused, KeyError, ValueError, TypeError, IndexError):
-        subject = {"round": number, "party": party, "reason": "malformed"}
-        desk.ledger.append_once("scores_refused", subject)
-        return {}
+    except (KeyError, ValueError, TypeError, IndexError):
+        _refuse_scores(desk, score.round, score.party)
+        return None
+    one = found.get(sha256)
+    return one if one is not None and len(one.confusion) == desk.task.model.num_classes else None
+
+
+def _refuse_scores(desk: Desk, number: int, party: str) -> None:
+    subject = {"round": number, "party": party, "reason": "malformed"}
+    desk.ledger.append_once("scores_refused", subject)
 
 
 def _score_key(desk: Desk, number: int, party: str) -> str:

@@ -32,6 +32,7 @@ def combine(desk: Desk, number: int, answers: Mapping[str, str]) -> Combined:
     the same to the bit; one update is in memory at a time. Raises `QuorumNotMet` when none is
     admitted.
     """
+    desk.fence.require()
     invitation = invitation_of(desk, number)
     standing = desk.recall(keys.combined(desk.run, number), Combined, desk.key.public)
     if standing is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -14,15 +14,25 @@ from fedcore.errors import Refused, RunMismatch
 from fedcore.exchange import keys
 from fedcore.exchange.store import ObjectStore
 from fedcore.rounds import sealed
-from fedcore.rounds.messages import Hello, Member
+from fedcore.rounds.messages import Hello, Member, Refusal
+from fedcore.rounds.signs import last_sign
+from fedcore.rounds.terms import Fence, Unfenced
 from fedcore.rounds.waiting import Watch
 
 M = TypeVar("M", bound=Section)
 
 
+def unseen(_: str) -> str:
+    """Nothing is known of a party's session but what stands in the exchange."""
+    return ""
+
+
 @dataclass(frozen=True)
 class Desk:
     """`pinned` maps party ids to public keys that the party file demands of them.
+
+    `fence` ends this process once another one acts for the coordinator; `seen` says of a party
+    what its scheduler knows (empty if nothing).
 
     `memory` holds messages that were read and verified before: they are written once, so they
     need not be fetched again.
@@ -38,6 +48,8 @@ class Desk:
     code_version: str
     pinned: Mapping[str, str] = field(default_factory=dict)
     memory: dict[str, Section] = field(default_factory=dict, repr=False, compare=False)
+    fence: Fence | Unfenced = field(default_factory=Unfenced)
+    seen: Callable[[str], str] = unseen
 
     @property
     def guest(self) -> Member:
@@ -47,6 +59,11 @@ class Desk:
     def member(self, party: str) -> Member:
         """The member of that id."""
         return next(member for member in self.members if member.party_id == party)
+
+    def last_seen(self, party: str) -> str:
+        """What the party last did, for whoever waits for it."""
+        sign = last_sign(self.store, keys.party_folder(party, self.run))
+        return "; ".join(part for part in (sign, self.seen(party)) if part)
 
     def recall(self, key: str, kind: type[M], public: str) -> M | None:
         """The message at `key` if it is there, from memory where it was read before."""
@@ -77,8 +94,29 @@ class Desk:
             return hello
         return None
 
+    def declined(self, party: str) -> Refusal | None:
+        """The party's own word that it takes no part; `None` unless it stands and is the party's.
+
+        Before its hello, whoever may write under the party's prefix speaks for it.
+        """
+        key = keys.refusal(party, self.run)
+        if key not in self.memory and not self.store.exists(key):
+            return None
+        known = self.pinned.get(party) or self._welcomed().get(party)
+        try:
+            if known is None:
+                said = self.store.exists(keys.hello(party, self.run))
+                known = self.public_key(party) if said else sealed.writer_of(self.store, key)
+            word = self.recall(key, Refusal, known)
+        except Refused:  # signed by somebody else, or no refusal: not the party's word
+            return None
+        return word if word is not None and word.party == party else None
+
     def refusal(self, party: str) -> str | None:
-        """Why the party's hello does not count, as a word; `None` when it does or is not there."""
+        """Why the party takes no part, as a word: its own refusal, or a hello that does not fit."""
+        declined = self.declined(party)
+        if declined is not None:
+            return f"refused: {declined.reason}"
         try:
             self.hello(party)
         except Refused as refused:
@@ -92,6 +130,11 @@ class Desk:
         """
         found = {}
         for party in sorted(member.party_id for member in self.members):
+            declined = self.declined(party)
+            if declined is not None:
+                subject = {"party": party, "reason": f"refused: {declined.reason}"}
+                self.ledger.append_once("party_refused", subject)
+                continue
             try:
                 hello = self.hello(party)
             except Refused as refused:

@@ -9,7 +9,8 @@ from fedcore.exchange import codec, keys
 from fedcore.params import require_finite, schema
 from fedcore.rounds import sealed
 from fedcore.rounds.coordinator.desk import Desk, mismatch
-from fedcore.rounds.messages import Agreement, Hello, ObjectRef
+from fedcore.rounds.coordinator.ledger_parts import publish_opening, take_over
+from fedcore.rounds.messages import Agreement, Hello, Member, ObjectRef, Refusal
 
 
 def found(desk: Desk) -> Agreement:
@@ -28,6 +29,7 @@ def found(desk: Desk) -> Agreement:
             f"run {desk.run}: it was founded with another task file or other parties: "
             "give this training a name of its own with --run"
         )
+    take_over(desk)
     ids = [member.party_id for member in desk.members]
     desk.ledger.append_once(
         "training_opened", {"run": desk.run, "task": standing.task_hash, "parties": ids}
@@ -63,22 +65,61 @@ def welcome(desk: Desk) -> dict[str, Hello]:
     quorum = desk.task.federation.quorum or len(desk.members)
     refused: list[RunMismatch] = []
     for member in sorted(desk.members, key=lambda one: one.role):
-        come = partial(desk.hello, member.party_id)
         wait_until = None if member.role == "guest" else until
         try:
-            desk.watch.wait(come, f"{member.label}'s hello", wait_until)
+            _await_word(desk, member, wait_until)
         except Refused as wrong:
             refused.append(mismatch(desk, member.party_id, wrong))
+        if _impossible(desk, quorum):
+            break
     if refused and len(desk.members) - len(refused) < quorum:
         raise refused[0]
     hellos = desk.hellos()
     if len(hellos) < quorum:
         raise QuorumNotMet(
-            f"{len(hellos)} of {len(desk.members)} parties came before the deadline ({limit} s) "
-            f"and the quorum is {quorum}: start the missing ones and run the same command again"
+            f"{len(hellos)} of {len(desk.members)} parties take part and the quorum is {quorum} "
+            f"({_absent(desk, hellos)}): start the missing ones and run the same command again; "
+            "a refusal stays: agree with that party and start a new training with --run NAME"
         )
     note_welcomed(desk, hellos)
     return hellos
+
+
+def _await_word(desk: Desk, member: Member, until: float | None) -> None:
+    """Wait for a party's hello or its refusal; raise `QuorumNotMet` for the guest's refusal."""
+    party = member.party_id
+
+    def word() -> Hello | Refusal | None:
+        desk.fence.glance()
+        return desk.hello(party) or desk.declined(party)
+
+    answer = desk.watch.wait(word, f"{member.label}'s hello", until, partial(desk.last_seen, party))
+    if isinstance(answer, Refusal) and member.role == "guest":
+        desk.hellos()  # notes who refused
+        raise QuorumNotMet(
+            f"{member.label} refuses the training ({answer.reason}: {answer.sentence}), and it is "
+            "to bring the initial model: agree with it and start a new training with --run NAME"
+        )
+
+
+def _impossible(desk: Desk, quorum: int) -> bool:
+    """Whether so many have declined that waiting for the others is of no use."""
+    declined = [one for one in desk.members if desk.declined(one.party_id) is not None]
+    return len(desk.members) - len(declined) < quorum
+
+
+def _absent(desk: Desk, hellos: dict[str, Hello]) -> str:
+    """Who takes no part and why, for a person."""
+    missing = [member for member in desk.members if member.party_id not in hellos]
+    return "; ".join(f"{member.label} {_why(desk, member.party_id)}" for member in missing)
+
+
+def _why(desk: Desk, party: str) -> str:
+    said = desk.declined(party)
+    if said is not None:
+        return f"refuses: {said.reason}, {said.sentence}"
+    reason = desk.refusal(party)
+    return f"is left out: {reason}" if reason else "has not come"
 
 
 def note_welcomed(desk: Desk, hellos: dict[str, Hello]) -> None:
@@ -105,5 +146,6 @@ def adopt_initial_model(desk: Desk) -> ObjectRef:
             f"{desk.guest.label}: {unknown[0]} is kept home and not in the model: update fedcore "
             "at the guest and start a new training with --run NAME"
         )
+    publish_opening(desk)
     desk.store.put_once(ref.key, body)
     return ref

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fedcore.audit.durable import replace_with
+from fedcore.audit.entry import Subject
 from fedcore.audit.ledger import Ledger
 from fedcore.audit.signing import SigningKey
 from fedcore.config.base import Section
+from fedcore.config.policy import EVERYTHING, Leaving
 from fedcore.config.task import TaskFile
 from fedcore.data.cohort import Cohort
 from fedcore.errors import RunMismatch
 from fedcore.exchange.store import ObjectStore
 from fedcore.models.state import Network
-from fedcore.rounds import sealed
-from fedcore.rounds.messages import Member, ObjectRef
+from fedcore.rounds import departure
+from fedcore.rounds.messages import LedgerHead, Member, ObjectRef
+from fedcore.rounds.terms import Fence, Unfenced
 from fedcore.rounds.waiting import Watch
 
 
@@ -26,7 +29,11 @@ def unheard(phase: str, done: int, total: int, loss: float | None) -> None:
 
 @dataclass(frozen=True)
 class Desk:
-    """`spool` is this party's own working folder for the run; nothing in it leaves."""
+    """`spool` is this party's own working folder for the run; nothing in it leaves.
+
+    `fence` ends this process once another one acts for the party; `leaving` says what the
+    hospital's policy lets leave.
+    """
 
     run: str
     task: TaskFile
@@ -40,6 +47,9 @@ class Desk:
     network: Network
     spool: Path
     progress: Callable[[str, int, int, float | None], None] = unheard
+    pinned_coordinator: str | None = None
+    fence: Fence | Unfenced = field(default_factory=Unfenced)
+    leaving: Leaving = EVERYTHING
 
     @property
     def party(self) -> str:
@@ -51,7 +61,14 @@ class Desk:
         return (self.spool / "coordinator.pub").read_text(encoding="ascii")
 
     def remember_coordinator(self, public: str) -> None:
-        """Trust the founder's key on first sight; `RunMismatch` if it ever changes."""
+        """Trust the pinned key, or the founder's on first sight; `RunMismatch` for another."""
+        pinned = self.pinned_coordinator
+        if pinned is not None and public != pinned:
+            raise RunMismatch(
+                f"party file: coordinator.public_key is {pinned[:12]}..., and run {self.run} was "
+                f"founded by {public[:12]}...: ask the coordinator by telephone whether its key "
+                "changed, and refuse it if not"
+            )
         path = self.spool / "coordinator.pub"
         if path.exists() and path.read_text(encoding="ascii") != public:
             raise RunMismatch(
@@ -62,11 +79,12 @@ class Desk:
 
     def send(self, kind: str, key: str, message: Section) -> None:
         """Let a signed message leave the hospital: into the ledger first, then the exchange."""
-        body = sealed.seal_message(message, self.key)
-        self.note_departure(kind, sealed.reference(key, body))
-        self.store.put_once(key, body)
+        departure.send(self.store, self.ledger, self.key, kind, key, message)
 
-    def note_departure(self, kind: str, ref: ObjectRef) -> None:
-        """Write into the ledger what is about to leave: object, size, hash, kind."""
-        subject = {"object": kind, "key": ref.key, "size": ref.size, "sha256": ref.sha256}
-        self.ledger.append_once("left", subject)
+    def note_departure(self, kind: str, ref: ObjectRef) -> LedgerHead:
+        """Write into the ledger what is about to leave; the head of the ledger at that entry."""
+        return departure.head_at(departure.note_departure(self.ledger, kind, ref))
+
+    def note(self, kind: str, subject: Subject) -> LedgerHead:
+        """Write something down once; the head of the ledger at that entry."""
+        return departure.head_at(self.ledger.append_once(kind, subject))

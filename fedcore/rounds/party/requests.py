@@ -10,6 +10,7 @@ from fedcore.exchange import keys
 from fedcore.rounds import sealed
 from fedcore.rounds.messages import Invitation
 from fedcore.rounds.party.desk import Desk
+from fedcore.rounds.signs import last_sign
 
 INVITATION = re.compile(r"coordinator/[^/]+/rounds/(\d{5})/invitation\.json")
 
@@ -31,10 +32,13 @@ def next_request(desk: Desk, since: int = 0, until: float | None = None) -> Requ
 
     def look() -> Request | None:
         nonlocal newest
+        desk.fence.glance()
         newest = _newest_round(desk, newest)
         return _last_words(desk) or (_round_request(desk, newest) if newest else None)
 
-    return desk.watch.wait(look, "the coordinator's next invitation", until)
+    folder = keys.coordinator_folder(desk.run)
+    what = "the coordinator's next invitation"
+    return desk.watch.wait(look, what, until, lambda: last_sign(desk.store, folder))
 
 
 def _last_words(desk: Desk) -> Request | None:

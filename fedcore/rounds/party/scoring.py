@@ -15,16 +15,18 @@ from fedcore.training.evaluation import evaluate, withhold
 
 def score(desk: Desk, number: int) -> Score:
     """Score round `number`'s combined model on the validation split and send the counts."""
+    desk.fence.require()
     key, public = keys.combined(desk.run, number), desk.coordinator_key()
     combined = sealed.read(desk.store, key, Combined, public)
     found = {combined.model.sha256: _scores(desk, combined.model, number, desk.cohort.validation)}
-    message = Score(run=desk.run, party=desk.party, round=number, scores=found)
+    message = _message(desk, number, found)
     desk.send("scores", keys.score(desk.party, desk.run, number), message)
     return message
 
 
 def score_final(desk: Desk) -> Score:
     """Score the models of the final request on the test split and send the counts."""
+    desk.fence.require()
     key, public = keys.final_evaluation(desk.run), desk.coordinator_key()
     request = sealed.read(desk.store, key, FinalEvaluation, public)
     found: dict[str, dict[str, Any] | None] = {}
@@ -32,17 +34,25 @@ def score_final(desk: Desk) -> Score:
         if ref.sha256 not in found:
             number = request.rounds[name]
             found[ref.sha256] = _scores(desk, ref, number, desk.cohort.test)
-    message = Score(run=desk.run, party=desk.party, round=0, scores=found)
+    message = _message(desk, 0, found)
     desk.send("test scores", keys.final_score(desk.party, desk.run), message)
     return message
 
 
+def _message(desk: Desk, number: int, found: dict[str, dict[str, Any] | None]) -> Score:
+    """The scores with the head of the ledger that says what was scored: the same when repeated."""
+    given = {sha256: scores is not None for sha256, scores in found.items()}
+    head = desk.note("scored", {"round": number, "models": given})
+    return Score(run=desk.run, party=desk.party, round=number, scores=found, ledger=head)
+
+
 def _scores(desk: Desk, ref: ObjectRef, number: int, images: ImageSet) -> dict[str, Any] | None:
-    """The counts as they may leave; `None` when too few patients stand behind them."""
-    if images.patients < max(1, desk.task.data.min_reported):
+    """The counts as they may leave; `None` when policy or task file keep them at home."""
+    agreed = desk.task.data.min_reported
+    if not desk.leaving.allows("scores", images.patients, agreed):
         return None
     params = weights.to_score(desk, ref, number)
     desk.progress("evaluate", 0, 1, None)
-    known = withhold(evaluate(desk.network, params, images, desk.task), desk.task.data.min_reported)
+    known = withhold(evaluate(desk.network, params, images, desk.task), agreed)
     desk.progress("evaluate", 1, 1, None)
     return known.to_json() if known is not None else None

@@ -22,7 +22,7 @@ def open_model(desk: Desk, ref: ObjectRef) -> Params:
     """
     path = desk.spool / f"model-{ref.sha256[:16]}.safetensors"
     if not path.exists() or hash_file(path) != ref.sha256:
-        replace_with(path, [sealed.fetch(desk.store, ref)])
+        sealed.fetch_to_file(desk.store, ref, path)
         _keep_newest(desk.spool, path)
     params = codec.decode(path.read_bytes(), schema(to_params(desk.network)))
     require_finite(params)

@@ -1,0 +1,101 @@
+"""The spool: trained updates that wait on the party's own disk until they have left for good."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from fedcore.audit.durable import hash_file, replace_with
+from fedcore.config.base import Section
+from fedcore.exchange import keys
+from fedcore.rounds import sealed
+from fedcore.rounds.messages import Combined, ObjectRef
+from fedcore.rounds.party.desk import Desk
+
+LATE = "late"
+
+
+class Spooled(Section):
+    """An update as it waits: the round and the weights it was trained in, its hash, its metrics."""
+
+    trained_in: int
+    base: str
+    sha256: str
+    metrics: dict[str, float]
+
+
+def keep(desk: Desk, spooled: Spooled, body: bytes) -> None:
+    """Write the update and, last, the note that makes it valid."""
+    replace_with(update_path(desk, spooled.trained_in), [body])
+    replace_with(_note_path(desk, spooled.trained_in), [spooled.model_dump_json().encode()])
+
+
+def find(desk: Desk, number: int, base: str) -> Spooled | None:
+    """What was trained in round `number` from these very weights; `None` if nothing whole is."""
+    spooled = _read(desk, number)
+    return spooled if spooled is not None and spooled.base == base else None
+
+
+def find_late(desk: Desk, number: int) -> Spooled | None:
+    """What was trained in an earlier round, missed it, and by the task file counts in this one.
+
+    Neither what was combined already nor what was refused for itself is offered again.
+    """
+    if desk.task.federation.late != "next_round":
+        return None
+    for earlier in sorted(_rounds(desk), reverse=True):
+        spooled = _read(desk, earlier) if earlier < number else None
+        if spooled is not None and not _is_settled(desk, spooled, number):
+            return spooled
+    return None
+
+
+def reference(desk: Desk, spooled: Spooled) -> ObjectRef:
+    """What a reply says of the update; it lies under the round that it was trained in."""
+    size = update_path(desk, spooled.trained_in).stat().st_size
+    key = keys.update(desk.party, desk.run, spooled.trained_in)
+    return ObjectRef(key=key, sha256=spooled.sha256, size=size)
+
+
+def update_path(desk: Desk, number: int) -> Path:
+    """Where the update that was trained in round `number` waits."""
+    return desk.spool / f"update-{number:05d}.safetensors"
+
+
+def forget_before(desk: Desk, number: int) -> None:
+    """Earlier updates are in the exchange and in the ledger; free their disk space."""
+    for path in desk.spool.glob("update-*"):
+        if path.name < f"update-{number:05d}":
+            path.unlink(missing_ok=True)
+
+
+def _is_settled(desk: Desk, spooled: Spooled, number: int) -> bool:
+    """Whether a round since then has combined this update, or refused it for what it is."""
+    public = desk.coordinator_key()
+    for one in range(spooled.trained_in, number):
+        combined = sealed.read_if_there(desk.store, keys.combined(desk.run, one), Combined, public)
+        if combined is None:
+            continue
+        reason = combined.absent.get(desk.party, LATE)
+        if combined.updates.get(desk.party) == spooled.sha256 or reason != LATE:
+            return True
+    return False
+
+
+def _read(desk: Desk, number: int) -> Spooled | None:
+    path = update_path(desk, number)
+    try:
+        spooled = Spooled.model_validate_json(_note_path(desk, number).read_bytes())
+        whole = path.exists() and hash_file(path) == spooled.sha256
+    except (FileNotFoundError, ValidationError):
+        return None
+    return spooled if whole and spooled.trained_in == number else None
+
+
+def _rounds(desk: Desk) -> list[int]:
+    return [int(path.stem.removeprefix("update-")) for path in desk.spool.glob("update-*.json")]
+
+
+def _note_path(desk: Desk, number: int) -> Path:
+    return desk.spool / f"update-{number:05d}.json"

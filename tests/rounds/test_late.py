@@ -1,0 +1,183 @@
+"""Replies after the deadline: lost, or counted once in the next open round, as the task says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rounds_story import RUN, ByHand, Time, hospitals, key_of, model, task_file
+
+from fedcore.audit.ledger import Ledger
+from fedcore.config.task import TaskFile
+from fedcore.data.cohort import Cohort, open_cohort
+from fedcore.exchange import codec, keys
+from fedcore.exchange.memory import MemoryStore
+from fedcore.models.catalogue import build
+from fedcore.rounds import coordinator, party, sealed
+from fedcore.rounds.coordinator.combining import combined_of
+from fedcore.rounds.messages import Invitation, Member
+
+GOOD = {"count": np.array(2, np.int64), "weight": np.ones(4, np.float32)}
+SLOW = {"count": np.array(2, np.int64), "weight": np.full(4, 3, np.float32)}
+
+
+def second_round(world: ByHand) -> tuple[Invitation, Invitation]:
+    """Round 1 closed by parties 1 and 3, party 2 having missed it; round 2 invited."""
+    first = world.open()
+    for name in ("1", "3"):
+        world.reply(first, name, GOOD)
+    world.combine()
+    return first, coordinator.invite(world.desk, 2, combined_of(world.desk, 1).model)
+
+
+def answer_late(world: ByHand, missed: Invitation, open_round: Invitation) -> None:
+    """Party 2 answers the open round with what it trained in the missed one."""
+    ref = sealed.reference(keys.update("2", RUN, missed.round), codec.encode(SLOW))
+    if not world.store.exists(ref.key):
+        world.store.put_once(ref.key, codec.encode(SLOW))
+    changes = {"trained_in": missed.round, "base": missed.weights.sha256, "update": ref}
+    world.reply(open_round, "2", b"not looked at", changes=changes)
+
+
+def test_a_late_update_is_refused_where_the_task_file_discards_it(tmp_path) -> None:
+    world = ByHand(tmp_path, late="discard")
+    missed, now = second_round(world)
+    answer_late(world, missed, now)
+    world.reply(now, "1", GOOD)
+    world.combine(2)
+    assert combined_of(world.desk, 2).absent == {"2": "stale_base", "3": "late"}
+
+
+def test_a_late_update_counts_in_the_next_round_where_the_task_file_says_so(tmp_path) -> None:
+    world = ByHand(tmp_path, late="next_round")
+    missed, now = second_round(world)
+    answer_late(world, missed, now)
+    world.reply(now, "1", GOOD)
+    new = world.combine(2)
+    assert set(combined_of(world.desk, 2).weights) == {"1", "2"}
+    assert np.array_equal(new["weight"], model(1.0 + 2.0)["weight"])
+
+
+def test_a_late_update_counts_once(tmp_path) -> None:
+    world = ByHand(tmp_path, late="next_round")
+    missed, now = second_round(world)
+    answer_late(world, missed, now)
+    world.combine(2)
+    third = coordinator.invite(world.desk, 3, combined_of(world.desk, 2).model)
+    answer_late(world, missed, third)
+    world.reply(third, "1", GOOD)
+    world.combine(3)
+    assert combined_of(world.desk, 3).absent["2"] == "repeated"
+
+
+def test_an_update_from_the_future_is_refused(tmp_path) -> None:
+    world = ByHand(tmp_path, late="next_round")
+    first = world.open()
+    world.reply(first, "1", GOOD)
+    world.reply(first, "2", SLOW, changes={"trained_in": 2})
+    world.combine()
+    assert combined_of(world.desk, 1).absent["2"] == "stale_base"
+
+
+class Slow:
+    """A real guest and a real host, which trains so slowly that it misses the first round."""
+
+    def __init__(self, folder: Path, late: str) -> None:
+        self.task = task_file(quorum=1, deadline=30, late=late, epochs=3)
+        self.time, self.store = Time(), MemoryStore()
+        members = (Member(party_id="1", role="guest"), Member(party_id="2", role="host"))
+        cohorts = {
+            name: open_cohort(data, self.task, folder / f"state-{name}")
+            for name, data in hospitals(folder).items()
+        }
+        self.desks = [self._party(folder, one, cohorts[one.party_id], self.task) for one in members]
+        self.lead = coordinator.Desk(
+            run=RUN,
+            task=self.task,
+            members=members,
+            store=self.store,
+            key=key_of("coordinator"),
+            ledger=Ledger(folder / "lead.jsonl", key_of("coordinator"), self.time.clock),
+            watch=self.time.watch(),
+            code_version="test",
+        )
+
+    def _party(self, folder: Path, member: Member, cohort: Cohort, task: TaskFile) -> party.Desk:
+        spool = folder / f"spool-{member.party_id}"
+        spool.mkdir()
+        key = key_of(member.party_id)
+        return party.Desk(
+            run=RUN,
+            task=task,
+            member=member,
+            store=self.store,
+            key=key,
+            ledger=Ledger(folder / f"{member.party_id}.jsonl", key, self.time.clock),
+            watch=self.time.watch(),
+            code_version="test",
+            cohort=cohort,
+            network=build(task.model, task.seed),
+            spool=spool,
+        )
+
+    def miss_the_first_round(self) -> str:
+        """The host trains on while the round closes without it; its update's SHA-256."""
+        coordinator.found(self.lead)
+        for desk in self.desks:
+            party.greet(desk)
+            party.join(desk)
+        coordinator.welcome(self.lead)
+        coordinator.invite(self.lead, 1, coordinator.adopt_initial_model(self.lead))
+        trained = party.train(self.desks[1], 1)
+        self.answer(self.desks[0], 1)
+        self.close(1)
+        return trained
+
+    def answer(self, desk: party.Desk, number: int) -> None:
+        party.train(desk, number)
+        party.upload(desk, number)
+
+    def close(self, number: int) -> None:
+        """Combine what came before the deadline, and record it."""
+        until = coordinator.deadline(self.lead)
+        answers = {one: coordinator.ask(self.lead, number, one, until) for one in ("1", "2")}
+        coordinator.combine(self.lead, number, answers)
+        coordinator.record(self.lead, number, 1.0)
+
+    def invite(self, number: int) -> None:
+        coordinator.invite(self.lead, number, coordinator.records(self.lead)[-1].model)
+
+
+@pytest.mark.parametrize("late", ["discard", "next_round"])
+def test_a_party_that_misses_its_round_sends_nothing_into_it(late: str, tmp_path) -> None:
+    world = Slow(tmp_path, late)
+    world.miss_the_first_round()
+    assert party.upload(world.desks[1], 1) is None
+    assert not world.store.exists(keys.update("2", RUN, 1))
+    assert world.desks[1].ledger.entries()[-1].kind == "late"
+
+
+def test_a_party_that_missed_a_round_answers_the_next_one_with_it_untrained(tmp_path) -> None:
+    world = Slow(tmp_path, "next_round")
+    trained = world.miss_the_first_round()
+    party.upload(world.desks[1], 1)
+    world.invite(2)
+    assert party.train(world.desks[1], 2) == trained
+    party.upload(world.desks[1], 2)
+    world.answer(world.desks[0], 2)
+    world.close(2)
+    assert combined_of(world.lead, 2).updates["2"] == trained
+    world.invite(3)
+    assert party.train(world.desks[1], 3) != trained
+
+
+def test_a_party_that_missed_a_round_trains_anew_where_late_updates_are_lost(tmp_path) -> None:
+    world = Slow(tmp_path, "discard")
+    trained = world.miss_the_first_round()
+    party.upload(world.desks[1], 1)
+    world.invite(2)
+    assert party.train(world.desks[1], 2) != trained
+    party.upload(world.desks[1], 2)
+    world.close(2)
+    assert set(combined_of(world.lead, 2).weights) == {"2"}
