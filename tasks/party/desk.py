@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from functools import cache, partial
 from pathlib import Path
 
 import fedcore
+from fedcore.config.policy import EVERYTHING
 from fedcore.data.cohort import Cohort, open_cohort
+from fedcore.errors import NotAllowed
+from fedcore.exchange import keys
 from fedcore.models.catalogue import build
-from fedcore.rounds import party
+from fedcore.rounds import party, terms
 from tasks.seat import Seat
 from tasks.voices import voice_of
 
@@ -21,7 +25,7 @@ def cohort_at(seat: str) -> Cohort:
     told = partial(_told, seat)
     folder = Path(place.data or ".")
     workers = max(1, (os.cpu_count() or 2) // 2)
-    state = place.folder / "data" / place.owner
+    state = place.folder / "cache" / place.owner
     frozen = place.folder / "runs" / place.run / f"{place.name}.contents"
     return open_cohort(folder, place.task, state, progress=told, workers=workers, frozen=frozen)
 
@@ -33,18 +37,25 @@ def desk_at(seat: str) -> party.Desk:
     watch = voice_of(seat).watch()
     spool = place.folder / "runs" / place.run / "spool" / place.owner
     spool.mkdir(parents=True, exist_ok=True)
+    store, key = place.store(watch), place.key()
+    with contextlib.suppress(NotAllowed):  # a party's credentials may not see the bucket itself
+        store.prepare()
+    term = (place.run, place.owner, keys.party_folder(place.owner, place.run))
     return party.Desk(
         run=place.run,
         task=place.task,
         member=place.member(place.owner),
-        store=place.store(watch),
-        key=place.key(),
+        store=store,
+        key=key,
         ledger=place.ledger(),
         watch=watch,
         code_version=fedcore.__version__,
         cohort=cohort_at(seat),
         network=build(place.task.model, place.task.seed),
         spool=spool,
+        fence=terms.take(store, key, term, os.urandom, watch.clock),
+        pinned_coordinator=place.coordinator_key,
+        leaving=place.policy.leaving if place.policy else EVERYTHING,
         progress=lambda phase, done, total, loss: voice_of(seat).tell(
             "progress", phase=phase, done=done, total=total, loss=loss
         ),

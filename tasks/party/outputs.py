@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from fedcore.audit.durable import replace_with
-from fedcore.errors import Refused
+from fedcore.errors import NotAllowed, Refused
 from fedcore.exchange import keys
 from fedcore.explain.report import write_report
 from fedcore.explain.tables import write_tables
@@ -15,7 +15,7 @@ from fedcore.rounds.messages import Agreement, End, Hello, Record, line
 from fedcore.rounds.party import Desk
 from tasks.options import step
 from tasks.party.desk import desk_at
-from tasks.seat import Seat
+from tasks.seat import COORDINATOR, Seat
 from tasks.voices import voice_of
 
 _TOLD: dict[str, int] = {}
@@ -55,17 +55,18 @@ def _write(place: Seat, desk: Desk, end: End) -> None:
     write_tables(folder, done)
     key = keys.agreement(desk.run)
     agreement = sealed.read(desk.store, key, Agreement, desk.coordinator_key())
-    heads = _ledger_heads(place, desk)
+    heads = _ledger_heads(place, desk, end)
     write_report(
         folder / "report.html", desk.task, agreement, _hellos(desk, agreement), done, end, heads
     )
     replace_with(folder / "ledger-heads.json", [json.dumps(heads, indent=1).encode()])
 
 
-def _ledger_heads(place: Seat, desk: Desk) -> dict[str, dict[str, object]]:
-    """The head of this party's own ledger, by its owner's name: index and hash."""
-    head = desk.ledger.head()
-    return {place.name: {"index": head.index, "hash": head.hash}}
+def _ledger_heads(place: Seat, desk: Desk, end: End) -> dict[str, dict[str, object]]:
+    """The heads of this party's own ledger and of the coordinator's, by owner: index and hash."""
+    heads: dict[str, dict[str, object]] = {place.name: vars(desk.ledger.head())}
+    theirs = end.ledgers.get(COORDINATOR)
+    return heads | ({COORDINATOR: theirs.model_dump()} if theirs is not None else {})
 
 
 def _hellos(desk: Desk, agreement: Agreement) -> dict[str, Hello]:
@@ -75,6 +76,8 @@ def _hellos(desk: Desk, agreement: Agreement) -> dict[str, Hello]:
         try:
             hello = sealed.read_if_there(desk.store, key, Hello, None)
         except Refused:  # the coordinator left its party out, with the reason in its ledger
+            continue
+        except NotAllowed:  # a party's credentials may read its own folder and the coordinator's
             continue
         if hello is not None:
             found[member.party_id] = hello

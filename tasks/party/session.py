@@ -1,4 +1,7 @@
-"""What a party does in a training, verb by verb."""
+"""What a party does in a training, verb by verb.
+
+Each verb can be done again, so a full disk is waited out and nothing that was done is lost.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ from pathlib import Path
 
 from fedcore.rounds import party
 from fedcore.rounds.party import Request
+from fedcore.rounds.waiting import with_room
 from tasks.options import step
+from tasks.party import admission
 from tasks.party.desk import cohort_at, desk_at
 from tasks.seat import Seat
 from tasks.voices import voice_of
@@ -23,6 +28,7 @@ def preprocess(seat: str, label: str) -> str:
         quarantine=dict(cohort.quarantine),
         notes=list(cohort.notes),
     )
+    admission.require_cohort(seat, cohort.train.patients)
     return cohort.contract_hash
 
 
@@ -31,7 +37,6 @@ def join(seat: str, label: str) -> str:
     """Say hello and wait until the run is founded; the agreed task file's hash."""
     weights = Seat.load(seat).weights
     desk = desk_at(seat)
-    desk.store.prepare()
     party.greet(desk, Path(weights) if weights else None)
     return party.join(desk).task_hash
 
@@ -39,25 +44,30 @@ def join(seat: str, label: str) -> str:
 @step("round-{number:03d} · {label} · train")
 def train(seat: str, number: int, label: str) -> str:
     """Train from the round's global model; the SHA-256 of the spooled update."""
-    return party.train(desk_at(seat), number)
+    desk = desk_at(seat)
+    return with_room(lambda: party.train(desk, number), desk.watch)
 
 
 @step("round-{number:03d} · {label} · upload")
 def upload(seat: str, number: int, label: str) -> str:
-    """Send the update and the signed reply; the update's key in the exchange."""
-    return party.upload(desk_at(seat), number).update.key
+    """Send the update and the signed reply; the update's key, or `late` if it missed the round."""
+    desk = desk_at(seat)
+    reply = with_room(lambda: party.upload(desk, number), desk.watch)
+    return reply.update.key if reply is not None else "late"
 
 
 @step("round-{number:03d} · {label} · evaluate")
 def evaluate(seat: str, number: int, label: str) -> int:
     """Score the round's combined model at home and send the counts; the round."""
-    return party.score(desk_at(seat), number).round
+    desk = desk_at(seat)
+    return with_room(lambda: party.score(desk, number), desk.watch).round
 
 
 @step("final test · {label} · evaluate")
 def evaluate_final(seat: str, label: str) -> int:
     """Score the best and the final model on the test split and send the counts; 0."""
-    return party.score_final(desk_at(seat)).round
+    desk = desk_at(seat)
+    return with_room(lambda: party.score_final(desk), desk.watch).round
 
 
 def next_request(seat: str, since: int) -> Request | None:

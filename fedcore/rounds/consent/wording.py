@@ -1,0 +1,87 @@
+"""In plain words: what a training would do at this hospital, and what would leave it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fedcore.config.policy import Leaving
+from fedcore.config.task import TaskFile
+from fedcore.rounds.messages import Agreement
+
+
+@dataclass(frozen=True)
+class Plain:
+    """Three lists of sentences for the person who approves."""
+
+    runs: tuple[str, ...]
+    leaves: tuple[str, ...]
+    stays: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """All of it with headings, one line each."""
+        parts = {"Will run here": self.runs, "Will leave": self.leaves, "Stays here": self.stays}
+        return [
+            line
+            for heading, sentences in parts.items()
+            for line in (f"{heading}:", *(f"  - {sentence}" for sentence in sentences))
+        ]
+
+
+def in_plain_words(agreement: Agreement, task: TaskFile, leaving: Leaving) -> Plain:
+    """What `task` means at a hospital that lets `leaving` leave."""
+    few = max(task.data.min_reported, leaving.min_reported)
+    return Plain(
+        runs=tuple(_runs(agreement, task)),
+        leaves=tuple(_leaves(task, leaving, few)),
+        stays=tuple(_stays(task, leaving, few)),
+    )
+
+
+def _runs(agreement: Agreement, task: TaskFile) -> Iterator[str]:
+    federation, model = task.federation, task.model
+    channels, height, width = model.input_size
+    kind = "colour" if channels == 3 else "grey"
+    yield (
+        f"a {model.name} network learns to tell {model.num_classes} classes apart from this "
+        f"hospital's images, as {kind} images of {height} x {width} pixels"
+    )
+    each = f"{federation.local_epochs} pass(es) over the training images"
+    if federation.local_steps is not None:
+        each = f"{federation.local_steps} steps of {federation.batch_size} images"
+    yield f"up to {federation.epochs} rounds by {federation.strategy}, in each of them {each}"
+    start = model.weights or f"fresh weights (seed {task.seed})"
+    yield f"it starts from {start}; no program comes with it: fedcore {agreement.code_version}"
+    others = ", ".join(member.label for member in agreement.parties)
+    yield f"it is trained by {others}"
+
+
+def _leaves(task: TaskFile, leaving: Leaving, few: int) -> Iterator[str]:
+    yield (
+        "once: numbers of training patients and images, the classes' names, how many files were "
+        "set aside and why, hashes of task file and data, the version of fedcore"
+    )
+    clip = task.federation.clip_norm
+    bound = f"clipped to the norm {clip:g}" if clip is not None else "not clipped"
+    yield (
+        f"each round: the update (what the network learned here), {bound}; no noise is added and "
+        "the coordinator sees it by itself: something of the training images can be inferred"
+    )
+    means = [name for name in ("loss", "accuracy") if name in leaving.metrics]
+    if means:
+        yield f"each round: the training's {' and '.join(means)}, over at least {few} patients"
+    if "scores" in leaving.metrics:
+        yield (
+            "each round and at the end: counts and histograms of the global model's answers, over "
+            f"at least {few} validation or test patients"
+        )
+
+
+def _stays(task: TaskFile, leaving: Leaving, few: int) -> Iterator[str]:
+    yield "every image, table and file, and whatever names a patient"
+    kept = [name for name in ("loss", "accuracy", "scores") if name not in leaving.metrics]
+    if kept:
+        yield f"by this hospital's policy: {', '.join(kept)}"
+    if task.federation.batch_norm == "local":
+        yield "BatchNorm's running statistics"
+    yield f"all numbers over fewer than {few} patients"
