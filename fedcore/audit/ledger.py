@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,7 +19,7 @@ from fedcore.audit import durable
 from fedcore.audit.canonical import canonical
 from fedcore.audit.entry import NOTHING_BEFORE, Entry, Head, Subject
 from fedcore.audit.signing import SigningKey
-from fedcore.errors import InputError, LedgerBroken, Refused
+from fedcore.errors import InputError, LedgerBroken, NoRoom, Refused
 
 EMPTY = Head(-1, NOTHING_BEFORE)
 
@@ -56,6 +56,22 @@ class Ledger:
             known = self._known.get(_meaning(kind, subject))
             return known or self._write(file, kind, subject)
 
+    def adopt(self, lines: Iterable[bytes]) -> int:
+        """Append what a copy of this very ledger holds beyond this file; how many entries.
+
+        Raises `LedgerBroken`, and changes nothing, at the first entry of the copy that does not
+        verify or is not the one that stands here.
+        """
+        with self._opened() as file:
+            theirs = _chain(lines, self._key.public, EMPTY)
+            for ours, other in zip(self._entries, theirs, strict=False):
+                if ours != other:
+                    fault = _sentence(ours.index, "is another in the copy")
+                    raise LedgerBroken(fault, ours.index)
+            missing = theirs[len(self._entries) :]
+            self._extend(file, missing)
+            return len(missing)
+
     def entries(self) -> list[Entry]:
         """All entries, oldest first, those of other processes included."""
         with self._opened():
@@ -72,13 +88,17 @@ class Ledger:
 
     def _write(self, file: BinaryIO, kind: str, subject: Subject) -> Entry:
         entry = Entry.sign(self._newest(), kind, subject, self._clock(), self._key)
+        self._extend(file, [entry])
+        return entry
+
+    def _extend(self, file: BinaryIO, entries: Sequence[Entry]) -> None:
+        """Put entries that follow onto the disk."""
         file.seek(0, os.SEEK_END)
-        file.write(entry.line + b"\n")
+        file.write(b"".join(entry.line + b"\n" for entry in entries))
         file.flush()
         os.fsync(file.fileno())
-        self._remember([entry])
+        self._remember(entries)
         self._size = file.tell()
-        return entry
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[BinaryIO]:
@@ -90,10 +110,9 @@ class Ledger:
                 self._catch_up(file)
                 yield file
         except OSError as broken:
+            kind = NoRoom if broken.errno in durable.FULL else InputError
             remedy = "make it a writable file on a disk with room"
-            raise InputError(f"{self._path}: the ledger fails ({broken.strerror}): {remedy}") from (
-                None
-            )
+            raise kind(f"{self._path}: the ledger fails ({broken.strerror}): {remedy}") from None
 
     def _catch_up(self, file: BinaryIO) -> None:
         """Take in what was written since the last look; set a torn last line aside."""

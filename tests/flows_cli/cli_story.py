@@ -24,6 +24,9 @@ COMMANDS = (
     ("ledger",),
     ("ledger", "verify"),
     ("ledger", "show"),
+    ("ledger", "export"),
+    ("party", "pending"),
+    ("party", "approve"),
 )
 OWNERS = (COORDINATOR, "9999", "10000")
 
