@@ -1,0 +1,50 @@
+"""Small files on the hub's disk: secrets that only their owner reads, plain JSON beside them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fedcore.audit.durable import flush_folder, write_part
+from fedcore.errors import InputError
+
+SECRET = 0o600
+PLAIN = 0o644
+
+
+def write_file(path: Path, text: str, mode: int = SECRET) -> None:
+    """Write `text` to `path` at once and lastingly, readable as `mode` says."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_part(path.parent, [text.encode()], mode).replace(path)
+        flush_folder(path.parent)
+    except OSError as broken:
+        remedy = "make room there or choose another folder"
+        raise InputError(f"{path}: cannot be written ({broken.strerror}): {remedy}") from None
+
+
+def write_json(path: Path, content: Mapping[str, Any], mode: int = SECRET) -> None:
+    """`write_file` with `content` as JSON."""
+    write_file(path, json.dumps(content, indent=1, sort_keys=True) + "\n", mode)
+
+
+def read_json(path: Path, remedy: str) -> dict[str, Any]:
+    """The JSON object in a file; `InputError` with the `remedy` where there is none."""
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as broken:
+        raise InputError(f"{path}: cannot be read ({broken.strerror}): {remedy}") from None
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: it is no JSON object: {remedy}")
+    return content
+
+
+def private_folder(path: Path) -> Path:
+    """Make a folder that only its owner enters, also where it stood open; its path."""
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.chmod(0o700)
+    return path
