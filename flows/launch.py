@@ -51,6 +51,7 @@ def plan(order: Order) -> Plan:
     party file gives every party a local data folder; they then meet in a folder beside the output.
     Otherwise this machine seats the local party alone, and `address` says where all meet.
     """
+    _require_named_parties(order)
     folders = _local_folders(order)
     alone = len(folders) < len(order.party_file.parties)
     exchange = (
@@ -64,6 +65,15 @@ def plan(order: Order) -> Plan:
         seats.append(_seat(order, name, exchange, party, folder, output))
     lead = _seat(order, name, exchange, COORDINATOR) if guest in folders else None
     return Plan(name, lead, tuple(seats), exchange)
+
+
+def _require_named_parties(order: Order) -> None:
+    """A party that joined a coordinator starts no training by a command of its own."""
+    if not order.party_file.remote:
+        raise PartyFileError(
+            f"{order.party_path}: remote is []: this party joined a coordinator, which starts the "
+            "trainings: run fedcore party start, or name the other parties"
+        )
 
 
 def _local_folders(order: Order) -> dict[str, Path]:
@@ -117,6 +127,7 @@ def _seat(
     output: Path | None = None,
 ) -> Seat:
     pinned = {one.id: one.public_key for one in order.party_file.parties if one.public_key}
+    lead = order.party_file.coordinator
     return Seat(
         run=run,
         owner=owner,
@@ -127,6 +138,7 @@ def _seat(
         data=str(data.resolve()) if data else None,
         output=str(output.resolve()) if output else None,
         pinned=pinned,
+        coordinator_key=lead.public_key if lead else None,
         reconnect_interval=order.reconnect_interval,
         tracking_uri=order.tracking_uri,
     )

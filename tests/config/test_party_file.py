@@ -10,7 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedcore.config import PartyFile, load_party_file
+from fedcore.config.task import parse_task_file
 from fedcore.errors import PartyFileError
+from flows.launch import Order, plan
+
+ROOT = Path(__file__).resolve().parents[2]
 
 PUBLISHED = """\
 {"local": {"role": "guest", "party_id": 9999},
@@ -65,11 +69,11 @@ TEXTS = [
     ("[" * 100_000, "its text is no valid JSON: correct it"),
     ("[]", "the file holds no fields: write local, remote"),
     ('"x"', "the file holds no fields: write local, remote"),
-    ("{}", "local is missing: add it (who I am) (and 1 more fault)"),
+    ("{}", "local is missing: add it (who I am)"),
     ('{"local": {}, "local": {}}', "local stands twice: keep one of the two"),
     (
         '{"locale": 1}',
-        "locale is 1: unknown field; did you mean 'local'? known: local, remote",
+        "locale is 1: unknown field; did you mean 'local'? known: coordinator, local,",
     ),
 ]
 
@@ -165,3 +169,51 @@ def test_parties_are_accepted_exactly_when_ids_differ_and_one_is_the_guest(numbe
         assert not allowed
     else:
         assert allowed
+
+
+KEY = "ab" * 32
+PLACES = {"public_key": KEY, "exchange": "https://s3.example.org/lung", "prefect": "https://p/api"}
+# The section `coordinator` -> what the sentence must name.
+COORDINATORS = [
+    ({}, "coordinator.public_key is missing: add it (Ed25519 public key of the coordinator"),
+    ({"public_key": "AB"}, "coordinator.public_key is 'AB': write the public key as 64 lower-case"),
+    ({"public_key": KEY, "exchange": "a:1"}, "coordinator.prefect is empty: write it beside the"),
+    ({"public_key": KEY, "prefect": "http://p"}, "coordinator.exchange is empty: write it beside"),
+    ({**PLACES, "prefect": "p:4200"}, "coordinator.prefect is 'p:4200': write it as http(s)://"),
+    ({**PLACES, "prefect": "https://u:p@x/api"}, "is 'https://...@x/api': write it as http(s)"),
+    ({**PLACES, "mlflow": "x"}, "coordinator.mlflow is 'x': unknown field"),
+]
+
+
+@pytest.mark.parametrize(("section", "sentence"), COORDINATORS)
+def test_a_mistake_in_the_coordinators_section_is_one_sentence(path, section, sentence):
+    path.write_text(json.dumps({"local": GUEST, "remote": HOST, "coordinator": section}))
+    with pytest.raises(PartyFileError) as refused:
+        load_party_file(path)
+    assert sentence in str(refused.value)
+
+
+def test_who_joined_a_coordinator_names_no_other_party_and_no_guest(path):
+    host = {"role": "host", "party_id": "munich"}
+    path.write_text(json.dumps({"local": host, "remote": [], "coordinator": PLACES}))
+    file = load_party_file(path)
+    assert file.joined
+    assert file.parties == (file.local,)
+    assert file.address() == PLACES["exchange"]
+
+
+def test_pinning_the_key_alone_still_needs_the_other_parties(path):
+    pinned = {"public_key": KEY}
+    path.write_text(json.dumps({"local": GUEST, "coordinator": pinned}))
+    with pytest.raises(PartyFileError, match="remote is \\[\\]: write at least 1"):
+        load_party_file(path)
+    path.write_text(json.dumps({"local": GUEST, "remote": HOST, "coordinator": pinned}))
+    assert not load_party_file(path).joined
+
+
+def test_a_joined_partys_file_starts_no_training_by_the_command(path, tmp_path):
+    path.write_text(json.dumps({"local": GUEST, "remote": [], "coordinator": PLACES}))
+    task = parse_task_file((ROOT / "configs" / "federated_task.yaml").read_text(), "task")
+    order = Order(task, path, load_party_file(path), path, tmp_path, tmp_path / "out")
+    with pytest.raises(PartyFileError, match="run fedcore party start"):
+        plan(order)
