@@ -42,7 +42,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class World:
-    """What a simulation takes from outside; every part can be replaced."""
+    """What a simulation takes from outside; every part can be replaced.
+
+    `stores` holds, by owner, what reaches the exchange otherwise than `store`.
+    """
 
     workdir: Path
     store: ObjectStore = field(default_factory=MemoryStore)
@@ -50,6 +53,11 @@ class World:
     wall_clock: Callable[[], float] = time.time
     random: Callable[[int], bytes] = os.urandom
     on_record: Callable[[Record], None] = lambda _: None
+    stores: Mapping[str, ObjectStore] = field(default_factory=dict)
+
+    def store_of(self, owner: str) -> ObjectStore:
+        """The exchange as the owner reaches it."""
+        return self.stores.get(owner, self.store)
 
     def key(self, owner: str) -> SigningKey:
         """The owner's signing key, made on first use."""
@@ -149,7 +157,7 @@ def _coordinator_desk(
         run=run,
         task=task,
         members=members,
-        store=world.store,
+        store=world.store_of("coordinator"),
         key=world.key("coordinator"),
         ledger=world.ledger("coordinator"),
         watch=world.watch,
@@ -166,7 +174,7 @@ def _party_desk(
         run=run,
         task=task,
         member=member,
-        store=world.store,
+        store=world.store_of(member.party_id),
         key=world.key(f"party-{member.party_id}"),
         ledger=world.ledger(f"party-{member.party_id}"),
         watch=world.watch,

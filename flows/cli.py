@@ -6,83 +6,36 @@ refusal is one sentence on standard error and the error's own exit code, never a
 
 from __future__ import annotations
 
-import errno
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 import fedcore
-from fedcore.errors import FedcoreError, InputError
-from flows import cli_data, cli_ledger, demo, doctor, federated_train
+from flows import cli_data, demo, doctor, federated_train
+from flows.cli_form import Sentences, group, with_examples
+from flows.cli_ledger_app import ledger_app
+from flows.cli_party import party_app
 from flows.cli_screen import Screen
+from flows.hub import cli as hub_cli
 
-STOPPED = 130
-Command = TypeVar("Command", bound=Callable[..., None])
-
-
-class Sentences(TyperGroup):
-    """A group of commands whose errors end as one sentence and an exit code."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command that was typed."""
-        try:
-            return super().invoke(ctx)
-        except FedcoreError as error:
-            raise _ended(str(error), error.exit_code) from None
-        except KeyboardInterrupt:
-            raise _ended("stopped", STOPPED) from None
-        except OSError as error:
-            if error.errno == errno.EPIPE:  # whoever read our output has seen enough
-                raise
-            where = f"{error.filename}: " if error.filename else ""
-            raise _ended(f"{where}{error.strerror or error}", InputError.exit_code) from None
-
-
-def _ended(sentence: str, code: int) -> typer.Exit:
-    typer.echo(sentence, err=True)
-    return typer.Exit(code)
-
-
-def _with_examples(command: Command) -> Command:
-    r"""Put click's mark for lines that stay as they are where a docstring says `\b`."""
-    command.__doc__ = (command.__doc__ or "").replace(r"\b", "\b")
-    return command
-
-
-def _group(help_text: str, cls: type[TyperGroup] = TyperGroup) -> typer.Typer:
-    return typer.Typer(
-        cls=cls,
-        help=help_text,
-        no_args_is_help=True,
-        add_completion=False,
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
-
-
-app = _group(
+app = group(
     "Train one medical-imaging model in many hospitals while no image leaves any of them.\n\n"
     "Example, the whole of it on this machine with made-up radiographs:\n\n"
     "\b\n    fedcore demo",
     Sentences,
 )
-data_app = _group(
+data_app = group(
     "Look at a data folder before any training.\n\n\b\n    fedcore data check ./images"
 )
-ledger_app = _group("Read and verify what was written down.\n\n\b\n    fedcore ledger verify")
 app.add_typer(data_app, name="data")
 app.add_typer(ledger_app, name="ledger")
+app.add_typer(party_app, name="party")
+hub_cli.register(app)
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="the task file")]
 OutputOption = Annotated[Path, typer.Option("--output", help="the training's output folder")]
-RunArgument = Annotated[
-    str | None, typer.Argument(help="a run's name; not needed where there is one", metavar="[RUN]")
-]
 
 
 @app.callback(invoke_without_command=True)
@@ -111,7 +64,7 @@ app.command(
 
 
 @app.command("demo")
-@_with_examples
+@with_examples
 def demo_command(
     folder: Annotated[Path, typer.Option("--folder", help="where all of it goes")] = Path("demo"),
     rounds: Annotated[
@@ -134,7 +87,7 @@ def demo_command(
 
 
 @app.command("doctor")
-@_with_examples
+@with_examples
 def doctor_command(
     party_config: Annotated[
         Path | None,
@@ -142,6 +95,9 @@ def doctor_command(
     ] = None,
     config: ConfigOption = None,
     output: OutputOption = Path("model_weights"),
+    home: Annotated[
+        Path | None, typer.Option("--home", help="a party's home: try each way out of the hospital")
+    ] = None,
 ) -> None:
     r"""What is installed, reachable and missing; each line is ok or says what to do.
 
@@ -149,16 +105,17 @@ def doctor_command(
     Examples:
         fedcore doctor
         fedcore doctor --party-config party_config.json --config federated_task.yaml
+        fedcore doctor --home ./hospital
 
     Ends with 0 if all is well, else with 1. The exchange is tried with a small object under
     doctor/, which stays there.
     """
-    questions = doctor.Questions(party_config, config, output, os.environ)
+    questions = doctor.Questions(party_config, config, output, os.environ, home)
     raise typer.Exit(doctor.run(questions, Screen()))
 
 
 @data_app.command("check")
-@_with_examples
+@with_examples
 def data_check(
     folder: Annotated[Path, typer.Argument(help="a party's data folder", metavar="DIR")],
     config: ConfigOption = None,
@@ -176,34 +133,6 @@ def data_check(
     Ends with 0 if the contract holds, else with 2. File names stay on this screen.
     """
     raise typer.Exit(cli_data.check(folder, config, state, Screen()))
-
-
-@ledger_app.command("verify")
-@_with_examples
-def ledger_verify(run: RunArgument = None, output: OutputOption = Path("model_weights")) -> None:
-    r"""Check every ledger of a run on this machine, entry by entry.
-
-    \b
-    Examples:
-        fedcore ledger verify
-        fedcore ledger verify chest-xray-1a2b3c4d --output ./model_weights
-
-    Ends with 0 if nothing was changed, dropped, swapped or cut off, else with 1.
-    """
-    raise typer.Exit(cli_ledger.verify_all(cli_ledger.find_run(output, run), Screen()))
-
-
-@ledger_app.command("show")
-@_with_examples
-def ledger_show(run: RunArgument = None, output: OutputOption = Path("model_weights")) -> None:
-    r"""Print the ledgers of a run on this machine, verified, one line an entry.
-
-    \b
-    Examples:
-        fedcore ledger show
-        fedcore ledger show chest-xray-1a2b3c4d --output ./model_weights
-    """
-    raise typer.Exit(cli_ledger.show_all(cli_ledger.find_run(output, run), Screen()))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ class Questions:
     config: Path | None
     output: Path
     environ: Mapping[str, str]
+    home: Path | None = None
 
 
 def run(questions: Questions, screen: Screen) -> int:
@@ -45,6 +46,12 @@ def look(questions: Questions) -> Iterator[Finding]:
     yield from doctor_machine.libraries()
     yield from doctor_machine.decoders()
     yield doctor_machine.hardware(task.training if task else TrainingSection())
+    if questions.home is not None:
+        # Only here: a machine without Prefect has no party's home.
+        from flows import doctor_party  # noqa: PLC0415
+
+        yield from doctor_party.look(questions.home)
+        return
     yield doctor_machine.disk(questions.output)
     yield doctor_services.prefect_api()
     yield doctor_services.tracking(questions.environ.get("MLFLOW_TRACKING_URI"))

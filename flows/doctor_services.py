@@ -68,15 +68,29 @@ def exchange(party_file: PartyFile, path: Path, environ: Mapping[str, str]) -> I
         return
     try:
         address = _absolute(parse_address(text, path), path)
-        store = open_store(address, environ)
-        if address.kind == "s3":  # a folder must be there: a share that is not mounted is none
-            store.prepare()
-        where = _probe(store, party_file.local.id)
     except FedcoreError as fault:
         yield lacking("exchange", str(fault))
         return
-    yield well("exchange", f"{address}: reached, read and written ({where})")
-    yield _once(store, where, address)
+    yield from exchange_of(address, party_file.local.id, environ)
+
+
+def exchange_of(
+    address: Address, party: str, environ: Mapping[str, str], where: str = ""
+) -> Iterator[Finding]:
+    """Whether the exchange at `address` can be used by the party, and writes once.
+
+    With `where`, the party's credentials are expected to be limited to its own folder.
+    """
+    try:
+        store = open_store(address, environ)
+        if address.kind == "s3" and not where:  # a share that is not mounted is no folder to make
+            store.prepare()
+        key = _probe(store, party)
+    except FedcoreError as fault:
+        yield lacking("exchange", str(fault))
+        return
+    yield well("exchange", f"{address}: reached, read and written ({key})")
+    yield _once(store, key, address)
 
 
 def _probe(store: ObjectStore, party: str) -> str:

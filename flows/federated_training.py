@@ -12,8 +12,8 @@ from prefect import flow
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogHandler
 
-from fedcore.errors import FedcoreError, Interrupted
-from tasks.coordinator import closing, opening, rounds, tracked
+from fedcore.errors import FedcoreError, Interrupted, Superseded
+from tasks.coordinator import closing, opening, rounds, tables, tracked
 from tasks.seat import Seat
 
 
@@ -25,10 +25,17 @@ from tasks.seat import Seat
 )
 def federated_training(seat: str, run: str) -> str:
     """Train as the seat's task file says; the registered model's name and version."""
+    return conduct(seat)
+
+
+def conduct(seat: str) -> str:
+    """The whole story, from the founding of the run to the registered model's name and version."""
     labels = {member.party_id: member.label for member in Seat.load(seat).members}
     opening.found(seat)
     try:
         return _train(seat, labels)
+    except Superseded:
+        raise  # the training goes on elsewhere, and MLflow is told from there
     except (FedcoreError, KeyboardInterrupt) as error:
         # The kind alone: a message may name files of the hospital that this machine stands in.
         killed = isinstance(error, Interrupted | KeyboardInterrupt)
@@ -39,13 +46,19 @@ def federated_training(seat: str, run: str) -> str:
 def _train(seat: str, labels: dict[str, str]) -> str:
     """From the welcome to the registered model; straight to the model if all else is done."""
     if closing.finished(seat):
-        return tracked.register(seat)
+        return _register(seat)
     opening.welcome(seat)
     opening.adopt_initial_model(seat)
     while (number := rounds.next_round(seat)) is not None:
         run_round(seat, number, labels)
     run_final_test(seat, labels)
     closing.conclude(seat)
+    return _register(seat)
+
+
+def _register(seat: str) -> str:
+    """Show in Prefect what it has not heard of yet, and register the model."""
+    tables.show_all(seat)
     return tracked.register(seat)
 
 

@@ -19,18 +19,24 @@ from fedcore.audit.ledger import Ledger
 from fedcore.audit.signing import SigningKey
 from fedcore.config.base import Section
 from fedcore.config.party import Address
+from fedcore.config.policy import Policy, Transfer
 from fedcore.config.task import TaskFile
 from fedcore.exchange.opening import open_store
 from fedcore.exchange.reconnecting import Reconnecting
 from fedcore.exchange.store import ObjectStore
+from fedcore.exchange.throttle import Throttle
 from fedcore.rounds.messages import Member
 from fedcore.rounds.waiting import Watch
 
 COORDINATOR = "coordinator"
+BYTES_PER_MBIT = 1_000_000 / 8
 
 
 class Seat(Section):
-    """`owner` is `coordinator` or a party id; folders are this machine's own."""
+    """`owner` is `coordinator` or a party id; folders are this machine's own.
+
+    `policy` is the hospital's, as it let the training in; without one the task file decides.
+    """
 
     run: str
     owner: str
@@ -42,6 +48,8 @@ class Seat(Section):
     output: str | None = None
     weights: str | None = None
     pinned: dict[str, str] = Field(default_factory=dict)
+    coordinator_key: str | None = None
+    policy: Policy | None = None
     reconnect_interval: float = 5.0
     tracking_uri: str | None = None
 
@@ -93,10 +101,24 @@ class Seat(Section):
         return Ledger(self.ledger_path, self.key(), time.time)
 
     def store(self, watch: Watch, environ: Mapping[str, str] = os.environ) -> ObjectStore:
-        """The exchange; while it cannot be reached, it is tried again every interval."""
+        """The exchange; while it cannot be reached, it is tried again every interval.
+
+        Transfers keep to the hours and the bandwidth that the hospital's policy names.
+        """
         complaint = Complaint(watch.say, self.reconnect_interval)
-        inner = open_store(self.exchange, environ)
+        inner = open_store(self.exchange, environ, self._throttle(watch))
         return Reconnecting(inner, self.reconnect_interval, complaint, watch.pause, watch.clock)
+
+    def _throttle(self, watch: Watch) -> Throttle:
+        agreed = self.policy.transfer if self.policy else Transfer()
+        rate = agreed.mbit_per_second
+        return Throttle(
+            agreed.minutes,
+            rate and rate * BYTES_PER_MBIT,
+            clock=watch.clock,
+            pause=watch.pause,
+            say=watch.say,
+        )
 
 
 class Complaint:

@@ -72,6 +72,23 @@ def fetch_weights(uri: str, tracking_uri: str | None, folder: Path) -> Path:
         return _download(f"{stored}/{inner[0]}", place, target)
 
 
+def champion(name: str, tracking_uri: str | None) -> str | None:
+    """The champion of that name as `models:/NAME/VERSION`; `None` where there is none yet.
+
+    Raises `TrackingAway` when MLflow is away.
+    """
+    place = tracking_uri or DEFAULT_URI
+    client = connect(place)
+    with reaching(place):
+        try:
+            found = client.get_model_version_by_alias(name, CHAMPION)
+        except MlflowException as refused:
+            if refused.error_code not in ABSENT:
+                raise
+            return None
+    return f"models:/{name}/{found.version}"
+
+
 def _registered(client: MlflowClient, name: str, origin: Origin) -> ModelVersion | None:
     versions = client.search_model_versions(f"name = '{name}'")
     ours = [one for one in versions if one.tags.get(RUN) == origin.training]

@@ -12,7 +12,12 @@ from fedcore.rounds.waiting import Watch
 
 
 class Voice:
-    """Hears nothing and sleeps for real; the base of the others."""
+    """Hears nothing and sleeps for real; the base of the others.
+
+    `patient`: at the end of a training, wait for services that are away instead of ending.
+    """
+
+    patient = False
 
     def say(self, message: str) -> None:
         """A sentence for the person who watches: what is waited for, what is tried again."""

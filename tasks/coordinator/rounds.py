@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from prefect.artifacts import create_table_artifact
-
 from fedcore.rounds import coordinator
-from fedcore.rounds.messages import Record, line
+from fedcore.rounds.messages import line
+from tasks.coordinator import tables
 from tasks.coordinator.desk import desk_at
 from tasks.options import step
 from tasks.voices import voice_of
@@ -59,30 +58,5 @@ def record(seat: str, number: int, seconds: float) -> str:
     written = coordinator.record(desk, number, seconds)
     text = line(written, desk.task.federation.epochs)
     voice_of(seat).tell("record", line=text, record=written.model_dump(mode="json"))
-    create_table_artifact(
-        table=_table(written), key=f"{_slug(desk.run)}-round-{number:03d}", description=text
-    )
+    tables.show(seat)
     return text
-
-
-def _table(written: Record) -> list[dict[str, object]]:
-    """One row per party and one for the federation."""
-    columns = ("loss", "accuracy", "auroc", "train_loss", "train_accuracy")
-    rows: list[dict[str, object]] = []
-    for party, result in sorted(written.parties.items()):
-        numbers = {name: _shown(getattr(result, name)) for name in columns}
-        name = {"party": f"{result.role}-{party}", "status": result.status}
-        rows.append({**name, "patients": result.patients, **numbers})
-    numbers = {name: _shown(getattr(written, name)) for name in columns}
-    patients = sum(result.patients for result in written.parties.values())
-    rows.append({"party": "federated", "status": "", "patients": patients, **numbers})
-    return rows
-
-
-def _shown(value: float | None) -> str:
-    return "withheld" if value is None else f"{value:.4f}"
-
-
-def _slug(run: str) -> str:
-    """Prefect's artifact keys hold lower-case letters, digits and dashes."""
-    return "".join(letter if letter.isalnum() else "-" for letter in run.lower())

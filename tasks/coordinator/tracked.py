@@ -17,6 +17,7 @@ from tasks.seat import Seat
 from tasks.tracking import Tracking, TrackingAway
 from tasks.voices import voice_of
 
+PAUSE = 15.0  # seconds between two tries where the voice is patient
 _OPENED: dict[str, tuple[int, Tracking]] = {}  # by seat: how many hellos it was told, and the line
 
 
@@ -35,7 +36,10 @@ def track(seat: str, number: int) -> str:
 
 @step("register model")
 def register(seat: str) -> str:
-    """Log report and figures, register the best model; its name and version, or `away`."""
+    """Log report and figures, register the best model; its name and version, or `away`.
+
+    Where the voice is patient, it waits until MLflow is back.
+    """
     desk = desk_at(seat)
     end = coordinator.finished(desk)
     if end is None:
@@ -43,14 +47,20 @@ def register(seat: str) -> str:
     folder = working_folder(seat)
     artifacts = write_artifacts(seat, folder / "artifacts", end)
     weights = fetch_best(seat, folder, end)
-    try:
-        tracking = open_tracking(seat)
-        registered = tracking.finish(end, coordinator.records(desk), artifacts, weights)
-    except TrackingAway as away:
-        _OPENED.pop(seat, None)
-        voice_of(seat).say(f"{away} (run the same command again once MLflow is back)")
-        return "away"
-    voice_of(seat).tell("registered", model=registered, uri=tracking.uri, run=tracking.run_id)
+    voice = voice_of(seat)
+    while True:
+        try:
+            tracking = open_tracking(seat)
+            registered = tracking.finish(end, coordinator.records(desk), artifacts, weights)
+            break
+        except TrackingAway as away:
+            _OPENED.pop(seat, None)
+            if not voice.patient:
+                voice.say(f"{away} (run the same command again once MLflow is back)")
+                return "away"
+            voice.say(f"{away} (the training is done and waits for MLflow)")
+            voice.pause(PAUSE)
+    voice.tell("registered", model=registered, uri=tracking.uri, run=tracking.run_id)
     return registered
 
 

@@ -1,0 +1,138 @@
+"""From a flow run's parameters to the coordinator's seat: task, run, parties, first weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedcore.audit.signing import SigningKey
+from fedcore.config import load_task_file
+from fedcore.config.task import TaskFile, parse_task_file
+from fedcore.errors import InputError, NotThere, nearest, problem
+from fedcore.exchange import keys
+from fedcore.exchange.opening import open_store
+from fedcore.exchange.store import ObjectStore
+from fedcore.rounds import sealed
+from fedcore.rounds.identity import run_id
+from fedcore.rounds.messages import Agreement, Member
+from flows.hub import registry
+from flows.hub.home import Hub
+from flows.hub.registry import PartyEntry
+from flows.weights import resolve
+from tasks.seat import COORDINATOR, Seat
+
+FORM = "the flow run's task_file"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a flow run asks for; without `run` the name follows from task file and parties."""
+
+    task_file: str | Mapping[str, Any]
+    run: str | None = None
+    parties: Sequence[str] | None = None
+    weights: str | None = None
+
+
+def read_task(task_file: str | Mapping[str, Any]) -> tuple[TaskFile, Path]:
+    """The task from a file's name or its content, and the place that relative paths start from."""
+    if not isinstance(task_file, str):
+        return parse_task_file(json.dumps(task_file), FORM), Path(FORM)
+    if "\n" in task_file or task_file.lstrip().startswith("{"):
+        return parse_task_file(task_file, FORM), Path(FORM)
+    path = Path(task_file).expanduser()
+    return load_task_file(path), path
+
+
+def take_seat(hub: Hub, wish: Wish) -> Seat:
+    """The coordinator's seat of a training, saved in the hub.
+
+    A run that was founded before goes on as it was founded: with its parties and first weights.
+    """
+    task, path = read_task(wish.task_file)
+    entries = _chosen(registry.joined(hub), wish.parties)
+    members = _members(entries)
+    run = run_id(task, [one.party_id for one in members], wish.run)
+    store = open_store(hub.exchange, hub.exchange_environ())
+    founded = _founded(hub, store, run)
+    if founded is not None and wish.parties is None:
+        members = founded.parties
+    seat = Seat(
+        run=run,
+        owner=COORDINATOR,
+        task=_with_weights(hub, store, run, task, path, founded, wish.weights),
+        members=members,
+        exchange=hub.exchange,
+        state=str(hub.home),
+        pinned={one.party_id: one.public_key for one in entries if one.public_key},
+        tracking_uri=hub.mlflow_url,
+    )
+    seat.save()
+    return seat
+
+
+def _chosen(joined: Sequence[PartyEntry], wanted: Sequence[str] | None) -> list[PartyEntry]:
+    """The joined parties that take part; `InputError` for one that did not join."""
+    known = {one.party_id: one for one in joined}
+    if not known:
+        remedy = "run fedcore party invite, and have each hospital run fedcore party join"
+        raise InputError(f"no party has joined this coordinator yet: {remedy}")
+    for name in wanted or ():
+        if name not in known:
+            remedy = f"name parties that joined ({nearest(name, known)})"
+            raise InputError(problem("flow run", "parameter parties", name, remedy))
+    return [known[name] for name in sorted(wanted or known)]
+
+
+def _members(entries: Sequence[PartyEntry]) -> tuple[Member, ...]:
+    """The members by id; exactly one of them is the guest, who brings the initial model."""
+    guests = [one.party_id for one in entries if one.role == "guest"]
+    if len(guests) != 1:
+        remedy = "train with exactly one party that was invited as guest"
+        raise InputError(problem("flow run", "guests among the parties", guests, remedy))
+    return tuple(Member(party_id=one.party_id, role=one.role) for one in entries)
+
+
+def _founded(hub: Hub, store: ObjectStore, run: str) -> Agreement | None:
+    """What the run was founded with, if this coordinator founded it before."""
+    store.prepare()
+    public = SigningKey.load(hub.coordinator_key_path).public
+    try:
+        return sealed.read(store, keys.agreement(run), Agreement, public)
+    except NotThere:
+        return None
+
+
+def _with_weights(
+    hub: Hub,
+    store: ObjectStore,
+    run: str,
+    task: TaskFile,
+    path: Path,
+    founded: Agreement | None,
+    weights: str | None,
+) -> TaskFile:
+    """The task with its first weights in the exchange, where the guest can read them."""
+    task = _starting_from(task, weights) if weights else task
+    if founded is not None:
+        agreed = parse_task_file(json.dumps(founded.task), "the agreed task")
+        both = bool(agreed.model.weights) == bool(task.model.weights)
+        if both and _starting_from(agreed, None) == _starting_from(task, None):
+            return agreed
+    found = resolve(task, path, hub.mlflow_url, hub.home / "runs" / run / "weights")
+    if found is None:
+        return task
+    body = found.read_bytes()
+    digest = hashlib.sha256(body).hexdigest()[:16]
+    key = keys.require_key(f"{keys.coordinator_folder(run)}start-{digest}.safetensors")
+    store.put_once(key, body)
+    return _starting_from(task, f"exchange:{key}")
+
+
+def _starting_from(task: TaskFile, weights: str | None) -> TaskFile:
+    model = task.model.model_copy(update={"weights": weights})
+    return task.model_copy(update={"model": model})

@@ -1,0 +1,164 @@
+"""Keeps one session per party going, by what Prefect says of it: never a new way to fail."""
+
+from __future__ import annotations
+
+import datetime
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterId,
+)
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.exceptions import PrefectException
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+from fedcore.rounds.messages import Member
+from fedcore.rounds.waiting import in_words
+
+FLOW = "party-session"
+PATIENCE = 10.0  # seconds for one answer
+STEADY = 300.0  # a session that lasted so long may be started again at once
+FIRST_PAUSE, LONGEST_PAUSE = 10.0, 600.0
+# What the coordinator's worker says when it ends sessions whose training is over.
+OVER = "the training has ended"
+FINAL_WORDS = {"Refused"}
+RECENT = 50  # flow runs of a party's deployment that are looked through
+
+
+@dataclass
+class Seen:
+    """What is known of one party's session."""
+
+    state: str = ""
+    ended: bool = False
+    message: str = ""
+    heard: datetime.datetime | None = None
+    tries: int = 0
+    begun_at: float | None = None
+    due: float = 0.0
+    told: str = ""
+
+
+class SessionKeeper:
+    """Looks at the sessions of one run when it is asked to; may be asked from several threads."""
+
+    def __init__(
+        self,
+        run: str,
+        members: Sequence[Member],
+        say: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Nothing is asked yet."""
+        self._run, self._members, self._say, self._clock = run, members, say, clock
+        self._seen = {member.party_id: Seen() for member in members}
+        self._guard = threading.Lock()
+        self._away = False
+
+    def look(self) -> bool:
+        """See how the sessions are, and start those that are missing; whether Prefect answered."""
+        with self._guard, temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+            try:
+                with get_client(sync_client=True, httpx_settings={"timeout": PATIENCE}) as api:
+                    for member in self._members:
+                        self._look_at(api, member)
+                self._away = False
+            except (httpx.HTTPError, PrefectException, OSError, ValueError, RuntimeError):
+                self._away = True
+            return not self._away
+
+    def last_seen(self, party: str) -> str:
+        """A sentence on the party's session and its worker."""
+        seen = self._seen.get(party)
+        if seen is None or not (seen.state or self._away):
+            return ""
+        words = [f"its session is {seen.state}" if seen.state else "its session is not started"]
+        if seen.heard is not None:
+            now = datetime.datetime.now(datetime.UTC)
+            words.append(
+                f"its worker was last heard {in_words((now - seen.heard).total_seconds())} ago"
+            )
+        else:
+            words.append("no worker of it has been heard of")
+        if self._away:
+            words.append("Prefect itself does not answer now")
+        return ", ".join(words)
+
+    def _look_at(self, api: SyncPrefectClient, member: Member) -> None:
+        seen = self._seen[member.party_id]
+        deployment = api.read_deployment_by_name(f"{FLOW}/{member.party_id}")
+        runs = api.read_flow_runs(
+            deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id])),
+            sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+            limit=RECENT,
+        )
+        ours = [one for one in runs if one.parameters.get("run") == self._run]
+        seen.heard = _last_heartbeat(api, deployment.work_pool_name)
+        if ours:
+            _note(seen, ours[0])
+        if not ours or self._again(member, seen):
+            self._start(api, member, seen, deployment.id, len(ours))
+
+    def _again(self, member: Member, seen: Seen) -> bool:
+        """Whether a session that ended is to be started again now."""
+        if not seen.ended:
+            if seen.begun_at is not None and self._clock() - seen.begun_at > STEADY:
+                seen.tries = 0
+            return False
+        if seen.state == "Completed":
+            return False  # it has seen the end of the training
+        if seen.state in FINAL_WORDS:
+            return self._leave(member, seen, f"its session was refused ({seen.message})")
+        if seen.state == "Cancelled" and seen.message != OVER:
+            said = (
+                "a person cancelled its session, so it is not started again; to let it take part, "
+            )
+            return self._leave(
+                member, seen, f"{said}start {FLOW}/{member.party_id} with run {self._run}"
+            )
+        return self._clock() >= seen.due
+
+    def _leave(self, member: Member, seen: Seen, why: str) -> bool:
+        if seen.told != why:
+            seen.told = why
+            self._say(f"{member.label}: {why}")
+        return False
+
+    def _start(
+        self, api: SyncPrefectClient, member: Member, seen: Seen, deployment: object, number: int
+    ) -> None:
+        """Start the run's next session; two that try at once start one."""
+        from uuid import UUID  # noqa: PLC0415
+
+        if seen.ended:
+            self._say(f"{member.label}: its session ended as {seen.state}, started again")
+        created = api.create_flow_run_from_deployment(
+            UUID(str(deployment)),
+            parameters={"run": self._run},
+            name=f"{self._run} · {member.label}",
+            tags=[f"run:{self._run}", f"party:{member.party_id}"],
+            idempotency_key=f"{self._run}-{member.party_id}-{number + 1}",
+        )
+        pause = 0.0 if seen.tries == 0 else FIRST_PAUSE * 2.0 ** (seen.tries - 1)
+        seen.tries, seen.begun_at = seen.tries + 1, self._clock()
+        seen.due = self._clock() + min(pause, LONGEST_PAUSE)
+        _note(seen, created)
+
+
+def _note(seen: Seen, run: FlowRun) -> None:
+    seen.state = run.state_name or ""
+    seen.ended = bool(run.state and run.state.is_final())
+    seen.message = (run.state.message if run.state else None) or ""
+
+
+def _last_heartbeat(api: SyncPrefectClient, pool: str | None) -> datetime.datetime | None:
+    known = api.read_workers_for_work_pool(pool) if pool else []
+    beats = [one.last_heartbeat_time for one in known if one.last_heartbeat_time]
+    return max(beats, default=None)

@@ -1,0 +1,101 @@
+"""The rounds as tables on Prefect's page: each once, and never a reason to stop.
+
+Which rounds there are is read from the exchange, and which of them Prefect shows already from
+Prefect; so what it missed while it was away is shown at the next chance, whoever makes it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import ArtifactCreate
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    ArtifactFilterKey,
+)
+from prefect.runtime import flow_run
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+from fedcore.rounds import coordinator
+from fedcore.rounds.messages import Record, line
+from tasks.coordinator.desk import desk_at
+from tasks.voices import voice_of
+
+PATIENCE = 5.0  # seconds for one answer
+PAUSE = 10.0
+PAGE = 100  # keys in one question
+
+
+def show(seat: str) -> bool:
+    """Make the tables that Prefect does not have; whether it has all of them now."""
+    desk = desk_at(seat)
+    mine = flow_run.id
+    if mine is None:  # a task that is called without Prefect
+        return True
+    settings = {"timeout": PATIENCE}
+    try:
+        with (
+            temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
+            get_client(sync_client=True, httpx_settings=settings) as api,
+        ):
+            _make_missing(api, UUID(mine), coordinator.records(desk), desk.task.federation.epochs)
+    except (httpx.HTTPError, ValueError, OSError):
+        return False
+    return True
+
+
+def show_all(seat: str) -> None:
+    """`show` at the end of a training: where the voice is patient, until Prefect is back."""
+    voice = voice_of(seat)
+    while not show(seat) and voice.patient:
+        voice.say("Prefect does not answer: the rounds' tables are made when it is back")
+        voice.pause(PAUSE)
+
+
+def _make_missing(api: SyncPrefectClient, mine: UUID, done: Sequence[Record], rounds: int) -> None:
+    wanted = {key_of(record): record for record in done}
+    for start in range(0, len(wanted), PAGE):
+        keys = list(wanted)[start : start + PAGE]
+        found = api.read_artifacts(
+            artifact_filter=ArtifactFilter(
+                key=ArtifactFilterKey(any_=keys), flow_run_id=ArtifactFilterFlowRunId(any_=[mine])
+            ),
+        )
+        known = {one.key for one in found}
+        for key in keys:
+            if key not in known:
+                api.create_artifact(_artifact(mine, key, wanted[key], rounds))
+
+
+def _artifact(mine: UUID, key: str, record: Record, rounds: int) -> ArtifactCreate:
+    text, data = line(record, rounds), json.dumps(_table(record))
+    return ArtifactCreate(key=key, type="table", description=text, data=data, flow_run_id=mine)
+
+
+def key_of(record: Record) -> str:
+    """The artifact's key: lower-case letters, digits and dashes, as Prefect wants it."""
+    slug = "".join(letter if letter.isalnum() else "-" for letter in record.run.lower())
+    return f"{slug}-round-{record.round:03d}"
+
+
+def _table(written: Record) -> list[dict[str, object]]:
+    """One row per party and one for the federation."""
+    columns = ("loss", "accuracy", "auroc", "train_loss", "train_accuracy")
+    rows: list[dict[str, object]] = []
+    for party, result in sorted(written.parties.items()):
+        numbers = {name: _shown(getattr(result, name)) for name in columns}
+        name = {"party": f"{result.role}-{party}", "status": result.status}
+        rows.append({**name, "patients": result.patients, **numbers})
+    numbers = {name: _shown(getattr(written, name)) for name in columns}
+    patients = sum(result.patients for result in written.parties.values())
+    rows.append({"party": "federated", "status": "", "patients": patients, **numbers})
+    return rows
+
+
+def _shown(value: float | None) -> str:
+    return "withheld" if value is None else f"{value:.4f}"
