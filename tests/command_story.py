@@ -123,12 +123,14 @@ def two_sites(
     return sites[0], sites[1]
 
 
-def until(holds: Callable[[], bool], what: str, limit: float = PATIENCE) -> None:
+def until(
+    holds: Callable[[], bool], what: str, limit: float = PATIENCE, pause: float = 0.01
+) -> None:
     """Look again and again until something holds; fail after `limit` seconds."""
     end = time.monotonic() + limit
     while not holds():
         assert time.monotonic() < end, f"waited {limit:.0f} s for {what}"
-        time.sleep(0.01)
+        time.sleep(pause)
 
 
 def listening(pids: set[int]) -> set[tuple[str, int]]:
