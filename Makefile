@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check format-check lint types imports house tests format clean
+.PHONY: help demo test check format-check lint types imports house tests test-all format clean
 
 help: ## list these words
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -17,7 +17,7 @@ $(INSTALLED): pyproject.toml
 		{ echo "fedcore needs Python 3.11 or newer: name one with make PYTHON=..." >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "== install: fedcore and what it needs into $(VENV) (the first time takes minutes)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[flows,party,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[flows,party,hub,dev]'
 	@touch $@
 
 demo: $(INSTALLED) ## a whole small federation on this machine
@@ -51,6 +51,9 @@ imports: $(INSTALLED) ## the floors and the wall of the house
 house: $(INSTALLED) ## the rules of the house
 	@echo "== house"
 	@$(BIN)/python -m pytest tests/house
+
+test-all: $(INSTALLED) ## pytest with the tests that take minutes
+	@$(BIN)/python -m pytest -m "long or not long"
 
 tests: $(INSTALLED) ## pytest alone
 	@$(BIN)/python -m pytest

@@ -8,11 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ambient import AMBIENT, environment_of
 from hypothesis import settings
 
-pytest_plugins = ["servers", "servers_prefect"]
+pytest_plugins = [
+    "servers",
+    "servers_hub",
+    "servers_postgres",
+    "servers_prefect",
+    "servers_prefect_again",
+]
 ROOT = Path(__file__).resolve().parents[1]
-AMBIENT = ("AWS_PROFILE", "PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_PROFILE")
 HOME = pytest.StashKey[tempfile.TemporaryDirectory]()
 ENVIRONMENT = pytest.StashKey[dict]()
 
@@ -37,23 +43,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         os.environ.clear()
         os.environ.update(config.stash[ENVIRONMENT])
         config.stash[HOME].cleanup()
-
-
-def environment_of(home: Path) -> dict[str, str]:
-    """The settings under which all tests, and the processes they start, run."""
-    return {
-        "HOME": str(home),
-        "XDG_CACHE_HOME": str(home / "cache"),
-        "XDG_CONFIG_HOME": str(home / "config"),
-        "PREFECT_HOME": str(home / "prefect"),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-        "MLFLOW_TRACKING_URI": f"sqlite:///{home / 'mlflow.db'}",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "AWS_CONFIG_FILE": str(home / "aws-config"),
-        "AWS_SHARED_CREDENTIALS_FILE": str(home / "aws-credentials"),
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
 
 
 @pytest.fixture(autouse=True)

@@ -32,7 +32,8 @@ SYNONYMS = {
 # Where such a word is another library's own name for another thing.
 OWN_WORDS = {
     "fedcore/config/reading.py": {"node"},  # PyYAML's word for a piece of a file
-    "fedcore/exchange/s3.py": {"client", "server"},
+    "fedcore/exchange/s3_line.py": {"client"},  # boto3's word for what sends its requests
+    "fedcore/exchange/s3_calls.py": {"client"},
 }
 ABSOLUTE = re.compile(r"(?<![\w.$~}:/])/(home|work|root|Users|mnt)/[\w.-]+")
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")

@@ -15,6 +15,9 @@ COORDINATORS = (
     "tasks.coordinator",
     "fedcore.rounds.coordinator",
     "flows.federated_training",
+    "flows.deployed_training",
+    "flows.retraining",
+    "flows.worker.coordinator",
     "flows.vertical_training",
 )
 # MLflow brings pandas and pandas brings pyarrow, so where MLflow is loaded pyarrow says nothing.

@@ -19,7 +19,6 @@ from fedcore.data.tables import read_table
 from flows.cli import app
 
 PAGES = pages()
-README = next(page for page in PAGES if page.name == "README.md")
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
@@ -125,7 +124,7 @@ def test_the_tables_of_fields_are_those_of_the_code(monkeypatch):
 
 
 def test_pictures_are_small_and_shown():
-    shown = {(README.path.parent / target).resolve() for target in README.links()}
+    shown = {(page.path.parent / target).resolve() for page in PAGES for target in page.links()}
     for picture in (ROOT / "docs" / "pictures").iterdir():
         assert picture.stat().st_size < 300_000, picture.name
         assert picture in shown, picture.name
