@@ -1,4 +1,4 @@
-"""The tables of every field in docs/task-file.md and docs/party-file.md, made from the models.
+"""The tables of every field in docs/task-file.md, party-file.md and policy.md, from the models.
 
     python docs/fields.py
 
@@ -16,7 +16,9 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from fedcore.config.party import PartyFile, PartyRef
+from fedcore.config.party import CoordinatorRef, PartyFile, PartyRef
+from fedcore.config.policy import METRICS as LEAVING_METRICS
+from fedcore.config.policy import Leaving, Policy, Transfer
 from fedcore.config.task import (
     METRICS,
     STRATEGIES,
@@ -36,10 +38,14 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "federation.early_stopping": EarlyStopping,
     "training": TrainingSection,
     "data": DataSection,
+    "the policy": Policy,
+    "leaving": Leaving,
+    "transfer": Transfer,
     "the party file": PartyFile,
     "a party": PartyRef,
+    "the coordinator": CoordinatorRef,
 }
-PAGES = ("task-file.md", "party-file.md")
+PAGES = ("task-file.md", "party-file.md", "policy.md")
 BLOCK = re.compile(r"(<!-- fields of ([^>]+?) -->\n).*?(<!-- end of fields -->)", re.DOTALL)
 # What validators allow; the models' own bounds and choices are read off.
 RANGES = {
@@ -48,6 +54,11 @@ RANGES = {
     "input_size": "1 or 3; then 8 to 2048 twice",
     "party_id": "a number, or up to 32 letters, digits, `-`, `_`",
     "public_key": "64 hex digits",
+    "task_files": "64 hex digits each",
+    "coordinators": "64 hex digits each",
+    "strategies": ", ".join(f"`{name}`" for name in STRATEGIES),
+    "metrics": ", ".join(f"`{name}`" for name in LEAVING_METRICS),
+    "window": "`HH:MM-HH:MM`",
 }
 TASK_NAME = "1 to 63 letters, digits, `.` `_` `-`"
 SIGNS = (("ge", "at least {}"), ("gt", "above {}"), ("le", "at most {}"), ("lt", "below {}"))
@@ -55,7 +66,7 @@ WORDS = {int: "whole number", float: "number", str: "text", bool: "true or false
 
 
 def main() -> None:
-    """Write both pages anew."""
+    """Write the pages anew."""
     for name in PAGES:
         page = DOCS / name
         page.write_text(filled(page.read_text("utf-8")), "utf-8")
