@@ -40,11 +40,11 @@ def write_secrets(path: Path, secrets: Mapping[str, str]) -> None:
     write_private(path, "".join(f"{name}={value}\n" for name, value in secrets.items()))
 
 
-def write_private(path: Path, text: str) -> None:
-    """Write a file of mode 600, whole or not at all, in a folder that is made if need be."""
+def write_private(path: Path, text: str, mode: int = 0o600) -> None:
+    """Write a file, whole or not at all, in a folder that is made if need be; `mode` is private."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        durable.write_part(path.parent, [text.encode()], mode=0o600).replace(path)
+        durable.write_part(path.parent, [text.encode()], mode=mode).replace(path)
         durable.flush_folder(path.parent)
     except OSError as broken:
         remedy = "make room there or choose another folder"

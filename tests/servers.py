@@ -9,7 +9,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+
+from flows.hub.ports import is_free
 
 WEED = Path(sys.executable).parent / "weed"
 # Below the range from which the system hands out ports by itself, and so is each plus 10000.
@@ -164,17 +165,8 @@ def free_ports(names: tuple[str, ...]) -> dict[str, int]:
     """A free port for each name, whose gRPC twin 10000 higher is free as well."""
     start = PORTS.start + secrets.randbelow(len(PORTS))
     order = (PORTS.start + (start + step) % len(PORTS) for step in range(len(PORTS)))
-    free = (port for port in order if _free(port) and _free(port + GRPC_OFFSET))
+    free = (port for port in order if is_free(port))
     return {name: next(free) for name in names}
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def _port_answers(port: int) -> bool:

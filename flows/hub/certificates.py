@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from flows.hub.private_files import write_file
+from flows.secrets_file import write_private
 
 YEARS = datetime.timedelta(days=3650)
 Key = ec.EllipticCurvePrivateKey
@@ -58,7 +58,7 @@ def make_certificates(folder: Path, name: str, now: datetime.datetime) -> tuple[
         authority = Authority.found(f"fedcore {name}", now)
         texts = (authority.pem, *authority.issue(name, "127.0.0.1", now))
         for path, text in zip(paths, texts, strict=True):
-            write_file(path, text)
+            write_private(path, text)
     ca, cert, key = paths
     return ca, cert, key
 

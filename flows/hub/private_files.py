@@ -7,27 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fedcore.audit.durable import flush_folder, write_part
 from fedcore.errors import InputError
+from flows.secrets_file import write_private
 
 SECRET = 0o600
 PLAIN = 0o644
 
 
-def write_file(path: Path, text: str, mode: int = SECRET) -> None:
-    """Write `text` to `path` at once and lastingly, readable as `mode` says."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_part(path.parent, [text.encode()], mode).replace(path)
-        flush_folder(path.parent)
-    except OSError as broken:
-        remedy = "make room there or choose another folder"
-        raise InputError(f"{path}: cannot be written ({broken.strerror}): {remedy}") from None
-
-
 def write_json(path: Path, content: Mapping[str, Any], mode: int = SECRET) -> None:
-    """`write_file` with `content` as JSON."""
-    write_file(path, json.dumps(content, indent=1, sort_keys=True) + "\n", mode)
+    """`write_private` with `content` as JSON."""
+    write_private(path, json.dumps(content, indent=1, sort_keys=True) + "\n", mode)
 
 
 def read_json(path: Path, remedy: str) -> dict[str, Any]:

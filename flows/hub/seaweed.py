@@ -15,10 +15,11 @@ from fedcore.exchange.s3 import S3Store
 from flows.hub.certificates import make_certificates
 from flows.hub.home import Hub
 from flows.hub.ports import GRPC_OFFSET
-from flows.hub.private_files import private_folder, write_file, write_json
+from flows.hub.private_files import private_folder, write_json
 from flows.hub.probes import port_answers
 from flows.hub.service import Service
 from flows.hub.settings import BUCKET, MLFLOW_BUCKET
+from flows.secrets_file import write_private
 
 LOOPBACK = "127.0.0.1"
 SOCKETS = Path("/tmp")  # noqa: S108 (SeaweedFS's choice; nobody but their owner may open them)
@@ -77,7 +78,7 @@ def prepare(hub: Hub) -> None:
     # It would otherwise apply the flags of its last start again.
     (hub.home / "exchange" / "mini.options").unlink(missing_ok=True)
     write_json(_users(hub), _identities(hub))
-    write_file(_folder(hub) / "security.toml", _doors(hub))
+    write_private(_folder(hub) / "security.toml", _doors(hub))
 
 
 def remove_sockets(hub: Hub) -> None:

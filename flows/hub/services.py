@@ -9,9 +9,9 @@ from pathlib import Path
 from flows.hub import probes, seaweed
 from flows.hub.database import MLFLOW, PREFECT, Postgres
 from flows.hub.home import Hub
-from flows.hub.private_files import write_file
 from flows.hub.service import Service
 from flows.hub.settings import MLFLOW_BUCKET
+from flows.secrets_file import write_private
 
 POOL = "coordinator"  # the work pool of the hub's own worker
 
@@ -146,7 +146,7 @@ def _prepare_mlflow(hub: Hub) -> None:
         "auth_cache_ttl_seconds": "60",
     }
     text = "".join(f"{name} = {value}\n" for name, value in lines.items())
-    write_file(_auth_file(hub), f"[mlflow]\n{text}")
+    write_private(_auth_file(hub), f"[mlflow]\n{text}")
 
 
 def _make_databases(hub: Hub) -> None:
