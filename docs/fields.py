@@ -16,19 +16,14 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from fedcore.config.data import DataSection
+from fedcore.config.federation import METRICS, STRATEGIES, EarlyStopping, FederationSection
+from fedcore.config.model import ModelSection
 from fedcore.config.party import CoordinatorRef, PartyFile, PartyRef
 from fedcore.config.policy import METRICS as LEAVING_METRICS
 from fedcore.config.policy import Leaving, Policy, Transfer
-from fedcore.config.task import (
-    METRICS,
-    STRATEGIES,
-    DataSection,
-    EarlyStopping,
-    FederationSection,
-    ModelSection,
-    TaskFile,
-    TrainingSection,
-)
+from fedcore.config.task import TaskFile
+from fedcore.config.training import TrainingSection
 
 DOCS = Path(__file__).resolve().parent
 SECTIONS: dict[str, type[BaseModel]] = {

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fedcore.audit.durable import replace_with
 from fedcore.config import TaskFile, load_party_file, load_task_file
-from fedcore.config.task import FederationSection
+from fedcore.config.federation import FederationSection
 from flows.farewell import program
 from flows.federated_train import train
 from flows.launch import Order

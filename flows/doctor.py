@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedcore.config import PartyFile, TaskFile, load_party_file, load_task_file
-from fedcore.config.task import TrainingSection
+from fedcore.config.training import TrainingSection
 from fedcore.errors import FedcoreError
 from flows import doctor_machine, doctor_services
 from flows.cli_screen import Screen

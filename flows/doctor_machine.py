@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from fedcore.config.task import TrainingSection
+from fedcore.config.training import TrainingSection
 from fedcore.errors import FedcoreError
 from flows.doctor_finding import Finding, lacking, well
 

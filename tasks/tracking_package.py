@@ -19,7 +19,8 @@ from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 import fedcore
-from fedcore.config.task import ModelSection, TaskFile
+from fedcore.config.model import ModelSection
+from fedcore.config.task import TaskFile
 from fedcore.models.pixels import normalisation
 
 WEIGHTS = "model.safetensors"

@@ -12,8 +12,8 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from fedcore.config.base import Section, validate
+from fedcore.config.federation import STRATEGIES
 from fedcore.config.reading import parse_yaml, read_text
-from fedcore.config.task import STRATEGIES
 from fedcore.errors import PolicyError, nearest
 
 __all__ = ["EVERYTHING", "TEMPLATE", "Leaving", "Policy", "Transfer", "load_policy"]

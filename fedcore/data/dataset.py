@@ -15,7 +15,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
-from fedcore.config.task import DataSection
+from fedcore.config.data import DataSection
 from fedcore.data.decode import decode_file
 from fedcore.data.intake import Recipe, headers, list_files
 from fedcore.data.labels import Label, assign, open_labels

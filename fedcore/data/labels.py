@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from fedcore.config import TaskFile
-from fedcore.config.task import DataSection
+from fedcore.config.data import DataSection
 from fedcore.data.facts import digest_of
 from fedcore.data.intake import Known
 from fedcore.data.splits import Split, named_split

@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from fedcore.config.task import ModelSection
+from fedcore.config.model import ModelSection
 from fedcore.errors import ModelError, nearest, problem
 from fedcore.models.cnn import cnn
 

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fedcore.config.base import validate
-from fedcore.config.task import ModelSection, TaskFile
+from fedcore.config.model import ModelSection
+from fedcore.config.task import TaskFile
 from fedcore.errors import ModelError, problem
 from fedcore.models.pixels import Normalisation, normalisation
 

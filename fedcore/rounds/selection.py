@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fedcore.config.task import EarlyStopping
+from fedcore.config.federation import EarlyStopping
 from fedcore.rounds.messages import Record
 
 UNKNOWN = float("-inf")

@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 
-from fedcore.config.task import TrainingSection
+from fedcore.config.training import TrainingSection
 from fedcore.errors import InputError, problem
 
 

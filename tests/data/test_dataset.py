@@ -7,7 +7,7 @@ import pytest
 import torch
 from data_story import dicom, noise, task_file, two_classes, write
 
-from fedcore.config.task import DataSection
+from fedcore.config.data import DataSection
 from fedcore.data import MedicalImageDataset
 from fedcore.data.cohort import survey_folder
 from fedcore.data.dataset import IMAGENET_MEAN, IMAGENET_STD, default_transform

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from fedcore.config.task import ModelSection
+from fedcore.config.model import ModelSection
 from fedcore.errors import ModelError
 from fedcore.models.catalogue import build, first_convolution, model_names
 from fedcore.models.state import to_params

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from fedcore.config.task import DataSection, FederationSection, ModelSection, TaskFile
+from fedcore.config.data import DataSection
+from fedcore.config.federation import FederationSection
+from fedcore.config.model import ModelSection
+from fedcore.config.task import TaskFile
 from fedcore.data.images import ArrayImages
 from fedcore.errors import ModelError
 from fedcore.models.catalogue import build

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fedcore.config.task import ModelSection
+from fedcore.config.model import ModelSection
 from fedcore.errors import Refused
 from fedcore.models.catalogue import build
 from fedcore.models.state import load_params, replaceable_names, shared_names, to_params

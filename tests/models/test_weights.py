@@ -9,7 +9,7 @@ import torch
 from safetensors.numpy import save
 from torch import nn
 
-from fedcore.config.task import ModelSection
+from fedcore.config.model import ModelSection
 from fedcore.errors import ModelError
 from fedcore.models.catalogue import build
 from fedcore.models.state import load_params, replaceable_names, to_params

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from training_story import reference
 
-from fedcore.config.task import EarlyStopping
+from fedcore.config.federation import EarlyStopping
 from fedcore.rounds.messages import Record
 from fedcore.rounds.selection import best_round, should_stop
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fedcore.config.task import DataSection, FederationSection, ModelSection, TaskFile
+from fedcore.config.data import DataSection
+from fedcore.config.federation import FederationSection
+from fedcore.config.model import ModelSection
+from fedcore.config.task import TaskFile
 from fedcore.config.task import TrainingSection as Training
 from fedcore.data.images import ArrayImages
 from fedcore.models.catalogue import build

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fedcore.config.task import TrainingSection
+from fedcore.config.training import TrainingSection
 from fedcore.errors import InputError
 from fedcore.training.hardware import Hardware, hardware_for, this_machine
 

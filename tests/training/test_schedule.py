@@ -7,7 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedcore.config.task import FederationSection, ModelSection, TaskFile, TrainingSection
+from fedcore.config.federation import FederationSection
+from fedcore.config.model import ModelSection
+from fedcore.config.task import TaskFile
+from fedcore.config.training import TrainingSection
 from fedcore.training.plan import plan_for
 from fedcore.training.schedule import learning_rate
 

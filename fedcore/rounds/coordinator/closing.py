@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from fedcore.config.task import METRICS
+from fedcore.config.federation import METRICS
 from fedcore.errors import Refused
 from fedcore.exchange import keys
 from fedcore.metrics import Scores, pool
