@@ -18,7 +18,7 @@ from command_story import until
 from stage import COORDINATOR, HOST, PATIENCE, STRUCK, Scene
 
 INVITATION = r"invitation\.json"
-WORK = 0.3  # seconds of a round's training, which takes about a second
+WORK = 0.3  # seconds of the processor, of a round's training that takes a second or more
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,9 @@ def _stopped_in_training(scene: Scene) -> Iterator[None]:
     line.mend()
     until(lambda: _cpu_seconds(process) > begun + WORK, "the training to be under way", PATIENCE)
     os.kill(process, signal.SIGSTOP)
-    spool = scene.stage.world.hospitals[HOST].home / "runs" / scene.run / "spool"
-    assert not list(spool.glob(f"*/update-{STRUCK:05d}*")), "the training is over already"
     try:
+        spool = scene.stage.world.hospitals[HOST].home / "runs" / scene.run / "spool"
+        assert not list(spool.glob(f"*/update-{STRUCK:05d}*")), "the training is over already"
         yield
     finally:
         with contextlib.suppress(ProcessLookupError):  # it may have been the victim

@@ -37,6 +37,7 @@ from fedcore.simulation import simulate
 GUEST, HOST = "east", "west"
 COORDINATOR = "coordinator"
 ROUNDS, STRUCK = 3, 2  # every fault strikes round 2 of 3
+LOCAL_EPOCHS = 400  # a round's training takes long enough to be struck in its midst
 PATIENCE = 300.0
 EXCHANGE_MB = 400
 
@@ -143,7 +144,7 @@ class Outcome:
 def stage(folder: Path) -> Iterator[Stage]:
     """Everything up and waiting for a first training."""
     task, data = (
-        task_file(epochs=ROUNDS, local_epochs=80),
+        task_file(epochs=ROUNDS, local_epochs=LOCAL_EPOCHS),
         hospitals(folder / "data", (GUEST, HOST)),
     )
     whole = simulate(task, data, Simulated(folder / "whole"), guest=GUEST)

@@ -23,7 +23,7 @@ BODY = bytes(200_000)
 SENDER = """
 import os, sys
 from fedcore.exchange.s3 import S3Store
-S3Store(sys.argv[1], sys.argv[2], os.environ).put_once("record", bytes(200_000))
+S3Store(sys.argv[1], sys.argv[2], os.environ).put_once("record", bytes(7_000_000))
 """
 
 
@@ -57,7 +57,10 @@ def test_a_held_request_waits_and_goes_on(line, seaweedfs, blocks: int) -> None:
 
 @pytest.mark.parametrize("blocks", [0, 1, 2])
 def test_a_sender_that_dies_leaves_nothing_behind(line, seaweedfs, blocks: int) -> None:
-    """Before the headers, between them and the first byte, and in the midst of the body."""
+    """Before the headers, between them and the first byte, and in the midst of the body.
+
+    The body is larger than all buffers on its way: else all of it has left when the sender dies.
+    """
     place = f"died-{blocks}"
     far = S3Store(seaweedfs.endpoint, place, seaweedfs.environ)
     far.prepare()

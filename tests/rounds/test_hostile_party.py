@@ -21,7 +21,11 @@ from fedcore.rounds.messages import Hello, Reply, Score
 
 GOOD = {"count": np.array(2, np.int64), "weight": np.ones(4, np.float32)}
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
     max_leaves=6,
 )
