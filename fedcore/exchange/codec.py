@@ -96,6 +96,26 @@ class Tensors:
         return ((name, self.tensor(name)) for name in self._places)
 
 
+class Lazy(Mapping[str, Array]):
+    """A checked body as a mapping that reads an array each time it is asked for it."""
+
+    def __init__(self, tensors: Tensors) -> None:
+        """Over a body that was opened; what it lies in must outlive this."""
+        self._tensors, self._names = tensors, tensors.names
+
+    def __getitem__(self, name: str) -> Array:
+        """The array, read anew; `KeyError` for a name that is not there."""
+        return self._tensors.tensor(name)
+
+    def __iter__(self) -> Iterator[str]:
+        """The names, sorted."""
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        """How many arrays there are."""
+        return len(self._names)
+
+
 def _plain(name: str, array: Array) -> Array:
     if array.dtype.name not in KNOWN:
         raise ValueError(f"{name}: {array.dtype} cannot be sent: convert it first")

@@ -60,6 +60,11 @@ def numbered_model(run: str, number: int, sha256: str) -> str:
     return require_key(model(run, number).replace(".safetensors", f"-{sha256[:16]}.safetensors"))
 
 
+def numbered_memory(run: str, number: int, sha256: str) -> str:
+    """What the strategy remembers after round `number`, by its hash."""
+    return require_key(f"{rounds_folder(run)}{number:05d}/memory-{sha256[:16]}.safetensors")
+
+
 def invitation(run: str, number: int) -> str:
     """The invitation to round `number`."""
     return f"{rounds_folder(run)}{number:05d}/invitation.json"

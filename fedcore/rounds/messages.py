@@ -91,7 +91,7 @@ class Refusal(Section):
 
 
 class Invitation(Section):
-    """Train from these weights, in this round."""
+    """Train from these weights, in this round; `memory` is what the strategy remembers."""
 
     run: str
     round: int = Field(ge=1)
@@ -99,6 +99,7 @@ class Invitation(Section):
     weights: ObjectRef
     task_hash: str
     clip_norm: float | None = None
+    memory: ObjectRef | None = None
 
 
 class Reply(Section):
@@ -114,6 +115,7 @@ class Reply(Section):
     patients: int = Field(ge=1, le=MOST)
     images: int = Field(ge=1, le=MOST)
     metrics: dict[Literal["loss", "accuracy"], Annotated[float, Field(ge=-1e9, le=1e9)]]
+    normaliser: float = Field(1.0, gt=0, le=1e9, description="what FedNova divides the update by")
     task_hash: str
     contract_hash: str
     code_version: str
@@ -123,12 +125,13 @@ class Reply(Section):
 class Combined(Section):
     """The round's new model, who is in it with which weight, and who is not and why.
 
-    `updates` holds the SHA-256 of each admitted update.
+    `updates` holds the SHA-256 of each admitted update, `memory` what the strategy goes on with.
     """
 
     run: str
     round: int = Field(ge=1)
     model: ObjectRef
+    memory: ObjectRef | None = None
     weights: dict[str, float]
     updates: dict[str, str]
     absent: dict[str, Reason]

@@ -91,8 +91,9 @@ def reference(key: str, body: bytes) -> ObjectRef:
     return ObjectRef(key=key, sha256=hashlib.sha256(body).hexdigest(), size=len(body))
 
 
-def fetch_to_file(store: ObjectStore, ref: ObjectRef, path: Path) -> None:
+def fetch_to_file(store: ObjectStore, ref: ObjectRef, path: Path, most: int | None = None) -> None:
     """The referenced bytes as a local file, going on with what a cut left; `Refused` as `fetch`."""
+    _require_at_most(ref, most)
     if store.size(ref.key) != ref.size:
         raise Refused("wrong_size", f"{ref.key} is not of {ref.size} bytes")
     store.get_to_file(ref.key, path)
@@ -106,11 +107,15 @@ def fetch(store: ObjectStore, ref: ObjectRef, most: int | None = None) -> bytes:
 
     More than `most` bytes are refused before anything is fetched.
     """
-    if most is not None and ref.size > most:
-        raise Refused("too_large", f"{ref.key} announces {ref.size} bytes, at most {most} fit")
+    _require_at_most(ref, most)
     if store.size(ref.key) != ref.size:
         raise Refused("wrong_size", f"{ref.key} is not of {ref.size} bytes")
     body = store.get(ref.key)
     if hashlib.sha256(body).hexdigest() != ref.sha256:
         raise Refused("wrong_hash", f"{ref.key} does not hash to {ref.sha256[:12]}")
     return body
+
+
+def _require_at_most(ref: ObjectRef, most: int | None) -> None:
+    if most is not None and ref.size > most:
+        raise Refused("too_large", f"{ref.key} announces {ref.size} bytes, at most {most} fit")

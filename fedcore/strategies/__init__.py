@@ -1,11 +1,12 @@
 """The coordinator's half of learning: how admitted replies become the next global model.
 
-A strategy is two small functions: how much a reply weighs, and how the weighted mean of the
-updates moves the global model. Numpy only.
+A strategy is a `Rule`: contributions go in one by one, the next global model comes out. Numpy only.
 """
 
+from fedcore.strategies.choice import rule_for
 from fedcore.strategies.mean import WeightedMean
+from fedcore.strategies.rule import Contribution, Rule, Step
 from fedcore.strategies.step import advance
 from fedcore.strategies.weighting import weight_of
 
-__all__ = ["WeightedMean", "advance", "weight_of"]
+__all__ = ["Contribution", "Rule", "Step", "WeightedMean", "advance", "rule_for", "weight_of"]

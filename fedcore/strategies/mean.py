@@ -17,34 +17,36 @@ BLOCK = 1 << 16
 class WeightedMean:
     """Adds up `weight * update` in float64 and divides once at the end.
 
-    Floating-point sums depend on their order, so callers add in a canonical order (sorted party
-    ids), never in the order of arrival; then the result is the same to the bit.
+    An array that only some updates hold is the mean over those. Floating-point sums depend on their
+    order, so callers add in a canonical order (sorted party ids), never in the order of arrival;
+    then the result is the same to the bit.
     """
 
     def __init__(self) -> None:
-        """Start empty; the first update decides names, dtypes and shapes."""
+        """Start empty; the first update with a name decides its dtype and shape."""
         self._sums: dict[str, npt.NDArray[np.float64]] = {}
         self._kinds: dict[str, np.dtype[np.generic]] = {}
-        self.total = 0.0
+        self._totals: dict[str, float] = {}
 
     def add(self, update: Mapping[str, Array], weight: float) -> None:
         """Take one update in; `weight` > 0. The update is not kept."""
-        if not self._sums:
-            self._kinds = {name: array.dtype for name, array in update.items()}
-            self._sums = {name: np.zeros(array.shape, np.float64) for name, array in update.items()}
-        for name, total in self._sums.items():
-            _multiply_add(total, update[name], weight)
-        self.total += weight
+        for name, array in update.items():
+            if name not in self._sums:
+                self._kinds[name], self._totals[name] = array.dtype, 0.0
+                self._sums[name] = np.zeros(array.shape, np.float64)
+            _multiply_add(self._sums[name], array, weight)
+            self._totals[name] += weight
 
     def result(self) -> Params:
         """The mean, in the updates' own dtypes; integers are rounded to the nearest even.
 
         Raises `QuorumNotMet` when nothing was added: a mean of nothing is no model.
         """
-        if not self.total:
+        if not self._sums:
             raise QuorumNotMet("no update was admitted, so there is nothing to combine")
         return {
-            name: _as(total / self.total, self._kinds[name]) for name, total in self._sums.items()
+            name: _as(total / self._totals[name], self._kinds[name])
+            for name, total in self._sums.items()
         }
 
 

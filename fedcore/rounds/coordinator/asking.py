@@ -27,11 +27,18 @@ def invite(desk: Desk, number: int, weights: ObjectRef) -> Invitation:
         weights=weights,
         task_hash=desk.task.fingerprint(),
         clip_norm=desk.task.federation.clip_norm,
+        memory=_remembered(desk, number - 1),
     )
     standing = sealed.settle(desk.store, keys.invitation(desk.run, number), invitation, desk.key)
     subject = {"round": number, "weights": weights.sha256, "parties": list(standing.parties)}
     desk.ledger.append_once("invited", subject)
     return standing
+
+
+def _remembered(desk: Desk, number: int) -> ObjectRef | None:
+    """What the strategy remembered after round `number`, if anything."""
+    before = desk.recall(keys.combined(desk.run, number), Combined, desk.key.public)
+    return before.memory if before is not None else None
 
 
 def invitation_of(desk: Desk, number: int) -> Invitation:

@@ -1,0 +1,28 @@
+"""FedAvg's half at the coordinator: the weighted mean of the updates, added to the global model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fedcore.params import Array
+from fedcore.strategies.mean import WeightedMean
+from fedcore.strategies.rule import Contribution, Step
+from fedcore.strategies.step import advance
+
+
+class Averaging:
+    """FedAvg (McMahan et al. 2017), and whatever differs from it at the parties alone."""
+
+    keeping = False
+
+    def __init__(self) -> None:
+        """Nothing is added yet."""
+        self._mean = WeightedMean()
+
+    def add(self, contribution: Contribution) -> None:
+        """See `Rule`."""
+        self._mean.add(contribution.update, contribution.weight)
+
+    def finish(self, start: Mapping[str, Array], memory: Mapping[str, Array]) -> Step:
+        """See `Rule`; nothing is remembered."""
+        return Step(advance(start, self._mean.result()))
