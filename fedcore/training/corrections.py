@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import torch
 from torch import nn
+
+from fedcore.training.plan import TrainPlan
+
+
+class Correction(Protocol):
+    """Changes the gradients of one batch in place, before the optimiser's step."""
+
+    def pull(self) -> None:
+        """Change the gradients that are there."""
+
+
+def corrections_for(network: nn.Module, plan: TrainPlan) -> Sequence[Correction]:
+    """The plan's corrections, in the order in which they act; none for plain local training."""
+    return [Proximal(network.parameters(), plan.mu)]
 
 
 class Proximal:

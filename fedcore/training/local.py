@@ -8,10 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
-import numpy as np
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
 
 from fedcore.config.task import TaskFile
 from fedcore.data.images import ImageSet
@@ -22,8 +20,10 @@ from fedcore.params import Array, Params, digest, require_finite
 from fedcore.training import moment
 from fedcore.training.batches import Feed, draws, require_usable
 from fedcore.training.checkpoint import Checkpoint
-from fedcore.training.corrections import Proximal
+from fedcore.training.corrections import corrections_for
 from fedcore.training.hardware import Hardware, this_machine
+from fedcore.training.objectives import Objective, objective_for
+from fedcore.training.optimizers import make_optimizer
 from fedcore.training.plan import TrainPlan, plan_for
 from fedcore.training.reproducible import derive_seed, reproducible
 from fedcore.training.schedule import learning_rate
@@ -72,8 +72,7 @@ def train_round(  # noqa: PLR0913 (most have a default)
     with reproducible(derive_seed(plan.seed, "torch", party_id, number), machine):
         lay_out(network, machine.device, machine.layout)
         load_params(network, start)
-        weights = _class_weights(plan, images, machine)
-        training = _Training(network, plan, machine, weights)
+        training = _Training(network, plan, machine, objective_for(plan, images, machine))
         steps = plan.steps_per_round(len(images))
         kept = _Kept(checkpoint, training)
         own: dict[str, str | int] = {"party": party_id, "round": number, "images": len(images)}
@@ -136,12 +135,12 @@ class _Training:
     """Network, optimiser and running sums of one round; everything stays on the device."""
 
     def __init__(
-        self, network: nn.Module, plan: TrainPlan, machine: Hardware, weights: torch.Tensor | None
+        self, network: nn.Module, plan: TrainPlan, machine: Hardware, objective: Objective
     ) -> None:
         self._network = network.train()
         self._optimizer = make_optimizer(network, plan)
-        self._proximal = Proximal(network.parameters(), plan.mu)
-        self._weights = weights
+        self._corrections = corrections_for(network, plan)
+        self._objective = objective
         self._machine = machine
         self._seen = torch.zeros((), dtype=torch.int64)
         self._loss = torch.zeros((), dtype=torch.float64, device=machine.device)
@@ -155,9 +154,10 @@ class _Training:
         with torch.enable_grad(), _in_words():
             with torch.autocast(self._machine.device, torch.bfloat16, self._machine.bfloat16):
                 logits = self._network(pixels)
-            loss = cross_entropy(logits.float(), labels, weight=self._weights)
+            loss = self._objective.loss(logits, labels)
             loss.backward()  # type: ignore[no-untyped-call]
-        self._proximal.pull()
+        for correction in self._corrections:
+            correction.pull()
         self._optimizer.step()
         self._count(logits.detach(), labels, loss.detach())
         return loss.detach()
@@ -181,31 +181,7 @@ class _Training:
     def _count(self, logits: torch.Tensor, labels: torch.Tensor, loss: torch.Tensor) -> None:
         self._seen += len(labels)
         self._loss += loss * len(labels)
-        self._right += (logits.argmax(dim=1) == labels).sum()
-
-
-def make_optimizer(network: nn.Module, plan: TrainPlan) -> torch.optim.Optimizer:
-    """A fresh optimiser over the trainable parameters, with torch's fused kernels."""
-    parameters = [one for one in network.parameters() if one.requires_grad]
-    decay = plan.weight_decay
-    if plan.optimizer == "sgd":
-        return torch.optim.SGD(
-            parameters, plan.lr, momentum=plan.momentum, weight_decay=decay, fused=True
-        )
-    kind = torch.optim.Adam if plan.optimizer == "adam" else torch.optim.AdamW
-    return kind(parameters, plan.lr, weight_decay=decay, fused=True)
-
-
-def _class_weights(plan: TrainPlan, images: ImageSet, machine: Hardware) -> torch.Tensor | None:
-    """Per class N / (C * its count at this party), so that every class weighs the same.
-
-    A class without images weighs nothing. `None` when classes are not weighted.
-    """
-    if not plan.balanced:
-        return None
-    counts = np.bincount(images.labels, minlength=plan.num_classes)
-    balanced = counts.sum() / (len(counts) * np.maximum(counts, 1)) * (counts > 0)
-    return torch.tensor(balanced, dtype=torch.float32, device=machine.device)
+        self._right += self._objective.right(logits, labels)
 
 
 def _look(loss: float, done: int, total: int, plan: TrainPlan, on_step: OnStep | None) -> None:
