@@ -46,6 +46,12 @@ class CachedImages:
         """N."""
         return len(self.labels)
 
+    def stored(self, index: int) -> Pixels:
+        """One image as it lies in the cache: (C, H, W), or (1, H, W) where it is grey."""
+        array, row = self.places[index]
+        pixels: Pixels = self.arrays[array][row]
+        return pixels
+
     def batch(self, indices: npt.NDArray[np.int64]) -> Pixels:
         """The images at `indices` as (B, C, H, W) uint8, in that order."""
         out = np.empty((len(indices), *self.shape), np.uint8)

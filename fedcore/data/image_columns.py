@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from fedcore.config.columns import (
     IMAGES_EACH,
@@ -15,14 +15,27 @@ from fedcore.config.columns import (
     split_layout,
 )
 from fedcore.data.columns import CategoricalColumn, Column, NumericColumn
-from fedcore.data.images import ImageSet, Pixels
+from fedcore.data.images import Pixels
 from fedcore.data.samples import Sample
 from fedcore.data.splits import SPLITS, Split
 from fedcore.data.suppression import Ints
 from fedcore.statistics import LONGEST_LABEL, Level
 
 GREY_LEVELS = 256
-BLOCK = 64  # images that are counted at a time
+
+
+class StoredImages(Protocol):
+    """Images as they lie in the cache, where a grey one has a single channel."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width as the network is given them."""
+
+    def __len__(self) -> int:
+        """N."""
+
+    def stored(self, index: int) -> Pixels:
+        """The image at `index`: (C, H, W) or (1, H, W)."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +44,7 @@ class ImageColumns:
 
     samples: Sequence[Sample] = field(repr=False)
     classes: tuple[str, ...]
-    train: ImageSet = field(repr=False)
+    train: StoredImages = field(repr=False)
 
     def __call__(self, level: Level) -> Sequence[Column]:
         """The columns that `fedcore.config.columns.layouts` names, in its order."""
@@ -85,18 +98,14 @@ def _whose(samples: Sequence[Sample]) -> Ints:
     return np.array(whose, np.int64)
 
 
-def _levels(images: ImageSet, whose: Ints) -> Ints:
+def _levels(images: StoredImages, whose: Ints) -> Ints:
     """(P, 256): how many pixels of each patient have which value, over all channels."""
     levels = np.zeros((int(whose.max()) + 1 if len(whose) else 0, GREY_LEVELS), np.int64)
-    for start in range(0, len(images), BLOCK):
-        indices = np.arange(start, min(start + BLOCK, len(images)))
-        for patient, pixels in zip(whose[indices], images.batch(indices), strict=True):
-            levels[patient] += _histogram(pixels)
+    for index, patient in enumerate(whose):
+        pixels = images.stored(index)
+        found = np.bincount(pixels.ravel(), minlength=GREY_LEVELS)
+        levels[patient] += found * (images.shape[0] // pixels.shape[0])
     return levels
-
-
-def _histogram(pixels: Pixels) -> npt.NDArray[np.int64]:
-    return np.bincount(pixels.ravel(), minlength=GREY_LEVELS).astype(np.int64)
 
 
 def _clean(text: str) -> str | None:

@@ -26,7 +26,9 @@ def telling_parties(desk: Desk) -> list[str]:
 
 
 def pooled(desk: Desk) -> PooledStatistics | None:
-    """The statistics of all parties as they stand, if they do."""
+    """The statistics of all parties as they stand, if they do; `None` where none are wanted."""
+    if level_of(desk.task) == "none":
+        return None
     return desk.recall(keys.pooled_statistics(desk.run), PooledStatistics, desk.key.public)
 
 
