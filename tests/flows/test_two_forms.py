@@ -10,17 +10,14 @@ import mlflow
 import pyarrow.parquet as parquet
 import pytest
 from command_story import Site, listening, tree, two_sites, until, write_files
-from rounds_story import hospitals, task_file
+from rounds_story import asking, hospitals
 
 from fedcore.audit.entry import Entry
 from fedcore.params import digest
 from fedcore.simulation import Outcome, World, simulate
 
 pytestmark = pytest.mark.servers
-PLAIN = task_file(epochs=3)
-TASK = PLAIN.model_copy(
-    update={"data": PLAIN.data.model_copy(update={"statistics": "full"})}  # every step takes part
-)
+TASK = asking(epochs=3)  # with statistics, so that every step takes part
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +84,8 @@ def test_a_line_per_round_and_the_last_lines_are_printed(finished) -> None:
 def test_the_output_folder_holds_models_task_metrics_and_report(finished, simulated) -> None:
     names = {path.name for path in finished.output.iterdir()}
     files = {"best.safetensors", "final.safetensors", "federated_task.yaml", "report.html"}
-    assert (
-        files | {"metrics.csv", "metrics.parquet", "ledger-heads.json", "statistics.json"} <= names
-    )
+    files |= {"metrics.csv", "metrics.parquet", "ledger-heads.json", "statistics.json"}
+    assert files <= names
     told = json.loads((finished.output / "statistics.json").read_text())
     assert simulated.statistics is not None
     assert told["total"] == simulated.statistics.model_dump(mode="json")["total"]

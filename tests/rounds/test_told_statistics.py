@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rounds_story import CLASSES, RUN, ByHand, Time, hospitals, key_of, model, task_file
+from failing_store import Failing
+from rounds_story import CLASSES, RUN, Time, asking, hospitals, key_of, task_file
 
 from fedcore.audit.ledger import Ledger
 from fedcore.config.columns import layouts
@@ -21,18 +22,10 @@ from fedcore.exchange import keys
 from fedcore.exchange.memory import MemoryStore
 from fedcore.models.catalogue import build
 from fedcore.params import digest
-from fedcore.rounds import coordinator, party, sealed
+from fedcore.rounds import party
 from fedcore.rounds.messages import Member
-from fedcore.rounds.statistics_messages import PooledStatistics, Statistics
 from fedcore.simulation import Outcome, World, simulate_cohorts
-from fedcore.statistics import ColumnSummary, Layout, pool_columns, read_columns
-
-
-def asking(level: str = "full", least: int = 1, **federation: object) -> TaskFile:
-    """The task of the stories, with statistics."""
-    task = task_file(**federation)
-    data = task.data.model_copy(update={"statistics": level, "min_reported": least})
-    return task.model_copy(update={"data": data})
+from fedcore.statistics import ColumnSummary, pool_columns, read_columns
 
 
 @pytest.fixture(scope="module")
@@ -99,37 +92,6 @@ def test_counts_are_fewer_columns_than_full(cohorts, tmp_path) -> None:
     assert outcome.statistics is not None
     names = [one["name"] for one in outcome.statistics.total]
     assert names == ["class/train", "class/validation", "class/test"]
-
-
-class Failing(MemoryStore):
-    """A store that goes away at its second new object, before or after it has come to stand."""
-
-    def __init__(self, inner: MemoryStore, *, after: bool) -> None:
-        super().__init__()
-        self.inner, self.new, self.after = inner, 0, after
-
-    def put_once(self, key: str, body: bytes | memoryview) -> None:
-        self.new += not self.inner.exists(key)
-        if self.new == 2 and not self.after:
-            raise Unreachable("the test took the exchange away")
-        self.inner.put_once(key, body)
-        if self.new == 2:
-            raise Unreachable("the test took the exchange away")
-
-    def get(self, key: str) -> bytes:
-        return self.inner.get(key)
-
-    def get_range(self, key: str, start: int, length: int) -> bytes:
-        return self.inner.get_range(key, start, length)
-
-    def size(self, key: str) -> int:
-        return self.inner.size(key)
-
-    def exists(self, key: str) -> bool:
-        return self.inner.exists(key)
-
-    def keys(self, prefix: str = "", after: str = "") -> list[str]:
-        return self.inner.keys(prefix, after)
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before the write", "after the write"])
@@ -212,136 +174,6 @@ def test_what_was_told_stands_though_the_policy_changed_since(cohorts, tmp_path)
     desk = party_desk(tmp_path / "2", cohorts["2"], asking(), EVERYTHING)
     first = party.tell_statistics(desk)
     assert party.tell_statistics(replace(desk, leaving=Leaving(min_reported=6))) == first
-
-
-def open_by_hand(folder: Path, **federation: object) -> ByHand:
-    """Three parties that have said hello to a training with statistics."""
-    story = ByHand(folder, **federation)
-    task = asking("counts", **{"quorum": 1, **federation})
-    story.task = task
-    story.desk = replace(story.desk, task=task)
-    coordinator.found(story.desk)
-    for owner in story.parties:
-        story.hello(owner, model())
-    coordinator.welcome(story.desk)
-    return story
-
-
-def summaries(count: int = 20) -> tuple[dict, ...]:
-    names = ("class/train", "class/validation", "class/test")
-    known = [Layout(name, "categorical", labels=CLASSES, complete=True) for name in names]
-    return tuple(
-        ColumnSummary(layout, count, 0, (count // 2, count - count // 2, 0)).to_json()
-        for layout in known
-    )
-
-
-def tell(story: ByHand, owner: str, signer: str | None = None, **changes: object) -> None:
-    """Put a party's statistics into the exchange; `changes` lie about them."""
-    message = Statistics(
-        run=RUN,
-        party=owner,
-        task_hash=story.task.fingerprint(),
-        contract_hash="c" * 64,
-        patients=10,
-        images=20,
-        columns=summaries(),
-    ).model_copy(update=changes)
-    key = keys.statistics(owner, RUN)
-    sealed.publish(story.store, key, message, key_of(signer or owner))
-
-
-def test_each_party_and_all_together_stand_in_one_signed_object(tmp_path) -> None:
-    story = open_by_hand(tmp_path)
-    for owner in story.parties:
-        tell(story, owner)
-    pooled = coordinator.gather_statistics(story.desk)
-    assert pooled is not None
-    assert set(pooled.parties) == {"1", "2", "3"}
-    assert pooled.total[0]["cells"] == [30, 30, 0]
-    key = keys.pooled_statistics(RUN)
-    assert sealed.read(story.store, key, PooledStatistics, key_of("coordinator").public) == pooled
-
-
-def first_column(**changes: object) -> dict[str, object]:
-    columns = summaries()
-    return {"columns": (columns[0] | changes, *columns[1:])}
-
-
-LIES = {
-    "malformed": first_column(cells=[-3, 23, 0]),
-    "wrong_party": {"party": "3"},
-    "wrong_task": {"task_hash": "0" * 64},
-    "data_changed": {"contract_hash": "0" * 64},
-    "wrong_counts": {"patients": 11},
-    "wrong_run": {"run": "other"},
-    "withheld: policy": {"columns": None, "withheld": "policy"},
-    "withheld: few_patients": {"columns": None, "withheld": "few_patients"},
-}
-MALFORMED = {
-    "another column": first_column(name="age"),
-    "a huge list": first_column(labels=["x"] * 10_000),
-    "too few columns": {"columns": summaries()[:1]},
-    "too many columns": {"columns": summaries() * 1000},
-    "no columns": {"columns": ()},
-}
-
-
-@pytest.mark.parametrize("reason", LIES)
-def test_statistics_that_do_not_fit_leave_their_party_out_with_the_reason(reason, tmp_path) -> None:
-    story = open_by_hand(tmp_path)
-    tell(story, "1")
-    tell(story, "2", **LIES[reason])
-    tell(story, "3")
-    pooled = coordinator.gather_statistics(story.desk)
-    assert pooled is not None
-    assert pooled.absent == {"2": reason}
-    assert pooled.total[0]["cells"] == [20, 20, 0]
-    absent = [one for kind, one in story.desk.ledger.story() if kind == "statistics_absent"]
-    assert absent == [{"party": "2", "reason": reason}]
-
-
-@pytest.mark.parametrize("kind", MALFORMED)
-def test_columns_that_nobody_agreed_on_are_malformed(kind, tmp_path) -> None:
-    story = open_by_hand(tmp_path)
-    for owner in ("1", "3"):
-        tell(story, owner)
-    tell(story, "2", **MALFORMED[kind])
-    pooled = coordinator.gather_statistics(story.desk)
-    assert pooled is not None
-    assert pooled.absent == {"2": "malformed"}
-
-
-def test_statistics_that_another_signed_or_that_are_no_json_are_left_out(tmp_path) -> None:
-    story = open_by_hand(tmp_path)
-    tell(story, "1")
-    tell(story, "2", signer="3")
-    story.store.put_once(keys.statistics("3", RUN), b"\xff" * 100)
-    pooled = coordinator.gather_statistics(story.desk)
-    assert pooled is not None
-    assert pooled.absent == {"2": "wrong_signer", "3": "not_an_envelope"}
-
-
-def test_a_party_that_is_late_is_absent_and_the_training_goes_on(tmp_path) -> None:
-    story = open_by_hand(tmp_path, deadline=30)
-    tell(story, "1")
-    until = coordinator.deadline(story.desk)
-    pooled = coordinator.gather_statistics(story.desk, until)
-    assert pooled is not None
-    assert pooled.absent == {"2": "late", "3": "late"}
-    tell(story, "2")
-    assert coordinator.pool_statistics(story.desk) == pooled
-    weights = coordinator.adopt_initial_model(story.desk)
-    assert coordinator.invite(story.desk, 1, weights).parties == ("1", "2", "3")
-
-
-def test_where_nobody_tells_anything_the_total_is_empty(tmp_path) -> None:
-    story = open_by_hand(tmp_path)
-    for owner in story.parties:
-        tell(story, owner, columns=None, withheld="policy")
-    pooled = coordinator.gather_statistics(story.desk)
-    assert pooled is not None
-    assert pooled.total == ()
 
 
 def test_a_party_reads_what_was_pooled_before_the_first_invitation(cohorts, tmp_path) -> None:
