@@ -211,7 +211,7 @@ def test_the_data_before_the_training_is_shown_per_party_and_together(tmp_path):
     assert "pixel value: All together 80 0" in text
     assert "host-10001 withheld: policy" in text
     assert "<b>Maker" not in path.read_text()
-    assert [one.name for one in drawings_with(task, statistics)][0] == "statistics"
+    assert drawings_with(task, statistics)[0].name == "statistics"
 
 
 def drawings_with(task, statistics):
