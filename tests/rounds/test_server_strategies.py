@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rounds_story import RUN, ByHand, model
 
 from fedcore.exchange import codec, keys
@@ -144,6 +146,25 @@ def test_what_is_remembered_reaches_the_next_round_through_the_exchange(strategy
     assert models[0][0] == models[1][0]
     assert codec.encode(models[0][1]) == codec.encode(models[1][1])
     assert not any("count" in name for name in models[0][1])
+
+
+@pytest.mark.parametrize("strategy", ["fedavgm", "fedyogi", "fednova", "scaffold"])
+@settings(max_examples=5)
+@given(order=st.permutations(["1", "2", "3"]))
+def test_the_order_of_arrival_changes_no_bit(tmp_path_factory, strategy, order) -> None:
+    found = []
+    for arrival in (order, ["1", "2", "3"]):
+        world = ByHand(tmp_path_factory.mktemp("order"), strategy=strategy, weighting="patients")
+        world.patients = {"1": 7, "2": 14, "3": 21}
+        invitation = world.open(model(0.1))
+        for party in arrival:
+            control = 0.3 * int(party) if strategy == "scaffold" else None
+            body = update(0.1 * int(party), control)
+            world.reply(invitation, party, body, changes={"normaliser": 0.7 * int(party)})
+        world.combine()
+        combined = combined_of(world.desk, 1)
+        found.append((combined.model.sha256, combined.memory and combined.memory.sha256))
+    assert found[0] == found[1]
 
 
 def test_a_strategy_that_remembers_nothing_writes_no_memory(tmp_path) -> None:
