@@ -13,7 +13,7 @@ from fedcore.models.state import load_params
 from fedcore.params import Params
 from fedcore.training.batches import Draw, Feed, require_usable
 from fedcore.training.hardware import Hardware, this_machine
-from fedcore.training.objectives import Objective, objective_for
+from fedcore.training.objectives import objective_for
 from fedcore.training.plan import TrainPlan, batch_bounds, plan_for
 from fedcore.training.reproducible import derive_seed, reproducible
 
@@ -30,7 +30,8 @@ def mean_gradient(
 
     One more pass over the data: batches of the task's size in the set's order, as they lie, in
     training mode (BatchNorm over each batch, dropout drawn from the seed); with the gradient of
-    sgd's weight decay. Whatever the network held is lost. Raises as `train_round`.
+    sgd's weight decay. Whatever the network held is lost. Raises `DataError` for images that do
+    not fit, `Refused` for a `start` of another schema.
     """
     plan, machine = plan_for(task), hardware or this_machine(task.training)
     require_usable(images, plan)
@@ -49,7 +50,7 @@ def mean_gradient(
 
 def _add_up(network: nn.Module, images: ImageSet, plan: TrainPlan, machine: Hardware) -> None:
     """Leave the mean gradient over all images in the parameters' `grad`."""
-    objective: Objective = objective_for(plan, images, machine)
+    objective = objective_for(plan, images, machine)
     feed = Feed(images, plan, machine)
     network.zero_grad(set_to_none=True)
     for begin, end in batch_bounds(len(images), plan.batch_size):

@@ -16,7 +16,8 @@ from fedcore.params import digest
 from fedcore.simulation import Outcome, World, simulate
 
 pytestmark = pytest.mark.servers
-TASK = task_file(epochs=3)
+# The strategy that keeps the most: at the coordinator, at the parties and on the way between them.
+TASK = task_file(strategy="scaffold", epochs=3)
 
 
 @pytest.fixture(scope="module")

@@ -166,3 +166,34 @@ def test_a_member_that_comes_late_makes_the_others_share_of_the_control_less() -
     both = [(controlled([0] * 3, [0] * 3), 1.0), (controlled([0] * 3, [9] * 3), 2.0)]
     now = step(alone.model, both, alone.memory, everyone=3.0, strategy="scaffold")
     assert now.memory["control/w"].tolist() == [2 + 6] * 3
+
+
+def test_scaffold_finds_the_optimum_that_fedavg_misses_though_a_party_is_often_absent() -> None:
+    """Two parties with losses a / 2 * (x - b)^2 in three numbers, five local steps of plain sgd."""
+    curves, bottoms = np.array([1.0, 4.0]), np.array([[0.0, 1.0, 2.0], [8.0, 8.0, 8.0]])
+    weights, lr, steps = np.array([3.0, 1.0]), 0.05, 5
+    optimum = (weights * curves) @ bottoms / (weights @ curves)
+
+    def train(strategy: str, now: Step, own: np.ndarray, party: int):
+        common = now.memory.get("control/w", np.zeros(3))
+        x = y = now.model["w"].astype(np.float64)
+        for _ in range(steps):
+            y = y - lr * (curves[party] * (y - bottoms[party]) - own[party] + common)
+        if strategy == "fedavg":
+            return (numbers(y - x), weights[party]), np.zeros(3)
+        turn = (x - y) / (steps * lr) - common
+        return (controlled(y - x, turn), weights[party]), turn
+
+    def where(strategy: str) -> np.ndarray:
+        now, own = Step(numbers([0, 0, 0])), np.zeros((2, 3))
+        for number in range(300):
+            present = [0, 1] if number % 3 or strategy == "fedavg" else [number % 2]
+            made = [train(strategy, now, own, party) for party in present]
+            updates = [update for update, _ in made]
+            now = step(now.model, updates, now.memory, everyone=4.0, strategy=strategy)
+            for party, (_, turn) in zip(present, made, strict=True):
+                own[party] += turn
+        return now.model["w"]
+
+    np.testing.assert_allclose(where("scaffold"), optimum, rtol=1e-4)
+    assert np.abs(where("fedavg") - optimum).min() > 0.1
