@@ -127,7 +127,7 @@ def test_a_control_that_has_gone_from_the_spool_ends_the_training_in_a_sentence(
     world.invite(2)
     for path in world.desks[1].spool.glob("control-*"):
         path.unlink()
-    with pytest.raises(RunMismatch, match=r"host-2: the control variate .* is not in spool-2"):
+    with pytest.raises(RunMismatch, match=r"host-2: the control variate .* is not in this party"):
         party.train(world.desks[1], 2)
 
 

@@ -139,8 +139,8 @@ def _file_of(desk: Desk, sha256: str) -> Path:
         return path
     raise RunMismatch(
         f"{desk.member.label}: the control variate that belongs to run {desk.run} is not in "
-        f"{desk.spool.name} any more: put this party's folder back, or start a new training with "
-        "--run NAME at every party"
+        "this party's spool any more: put its folder back, or start a new training with --run NAME "
+        "at every party"
     )
 
 
