@@ -9,7 +9,18 @@ from pydantic import Field, field_validator
 from fedcore.config.base import Section
 from fedcore.errors import nearest
 
-STRATEGIES = ("fedavg", "fedprox")
+STRATEGIES = (
+    "fedavg",
+    "fedavgm",
+    "fedadam",
+    "fedyogi",
+    "fedadagrad",
+    "fedprox",
+    "fednova",
+    "scaffold",
+)
+# What these strategies add up at a party is a sum of gradients; adaptive optimisers take no such.
+SGD_ONLY = ("fednova", "scaffold")
 METRICS = ("accuracy", "auroc", "loss")
 
 
@@ -34,6 +45,34 @@ class FederationSection(Section):
         None, ge=1, description="optimiser steps per round, in place of local_epochs"
     )
     mu: float = Field(0.01, ge=0, description="weight of FedProx's proximal term")
+    server_lr: float | None = Field(
+        None,
+        gt=0,
+        le=100,
+        description="learning rate at the coordinator; by default 1, and 0.1 with fedadam, "
+        "fedyogi, fedadagrad",
+    )
+    server_momentum: float = Field(
+        0.9, ge=0, lt=1, description="momentum of fedavgm at the coordinator"
+    )
+    beta1: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="decay of the first moment in fedadam, fedyogi (by default 0.9), "
+        "fedadagrad (by default 0)",
+    )
+    beta2: float = Field(
+        0.99, ge=0, le=1, description="decay of the second moment in fedadam, fedyogi"
+    )
+    tau: float = Field(
+        0.001, gt=0, le=100, description="degree of adaptivity of fedadam, fedyogi, fedadagrad"
+    )
+    control: Literal["option_1", "option_2"] = Field(
+        "option_2",
+        description="scaffold's control variate: the gradient at the global model, or the mean "
+        "gradient of the round",
+    )
     weighting: Literal["patients", "images", "equal"] = Field(
         "patients", description="what a party's update is weighted by"
     )

@@ -5,12 +5,38 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from fedcore.config.federation import FederationSection
+from fedcore.strategies.adaptive import Adaptive, Variant, adagrad, adam, yogi
 from fedcore.strategies.averaging import Averaging
+from fedcore.strategies.momentum import Momentum
+from fedcore.strategies.normalised import Normalised
 from fedcore.strategies.rule import Rule
+from fedcore.strategies.scaffold import Scaffold
+
+
+def _lr(federation: FederationSection, default: float = 1.0) -> float:
+    return default if federation.server_lr is None else federation.server_lr
+
+
+def _adaptive(variant: Variant, federation: FederationSection, beta1: float = 0.9) -> Adaptive:
+    """`beta1` is the variant's default."""
+    return Adaptive(
+        variant,
+        lr=_lr(federation, 0.1),
+        beta1=beta1 if federation.beta1 is None else federation.beta1,
+        beta2=federation.beta2,
+        tau=federation.tau,
+    )
+
 
 RULES: Mapping[str, Callable[[FederationSection], Rule]] = {
-    "fedavg": lambda _: Averaging(),
-    "fedprox": lambda _: Averaging(),
+    "fedavg": lambda said: Averaging(_lr(said)),
+    "fedavgm": lambda said: Momentum(_lr(said), said.server_momentum),
+    "fedadam": lambda said: _adaptive(adam, said),
+    "fedyogi": lambda said: _adaptive(yogi, said),
+    "fedadagrad": lambda said: _adaptive(adagrad, said, beta1=0.0),
+    "fedprox": lambda said: Averaging(_lr(said)),
+    "fednova": lambda said: Normalised(_lr(said)),
+    "scaffold": lambda said: Scaffold(_lr(said)),
 }
 
 

@@ -28,13 +28,13 @@ class WeightedMean:
         self._kinds: dict[str, np.dtype[np.generic]] = {}
         self._totals: dict[str, float] = {}
 
-    def add(self, update: Mapping[str, Array], weight: float) -> None:
-        """Take one update in; `weight` > 0. The update is not kept."""
+    def add(self, update: Mapping[str, Array], weight: float, factor: float = 1.0) -> None:
+        """Take `factor * update` in; `weight` > 0. The update is not kept."""
         for name, array in update.items():
             if name not in self._sums:
                 self._kinds[name], self._totals[name] = array.dtype, 0.0
                 self._sums[name] = np.zeros(array.shape, np.float64)
-            _multiply_add(self._sums[name], array, weight)
+            _multiply_add(self._sums[name], array, weight * factor)
             self._totals[name] += weight
 
     def result(self) -> Params:

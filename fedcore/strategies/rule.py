@@ -14,7 +14,8 @@ class Contribution:
     """One admitted update of one party.
 
     `update` may read each array anew from a file. `normaliser` is what FedNova divides by (1 for
-    everybody else), `staleness` how many rounds ago the training started from its model.
+    everybody else), `staleness` how many rounds ago the training started from its model, `everyone`
+    the weight of all members together, also of those that are absent.
     """
 
     party: str
@@ -22,6 +23,7 @@ class Contribution:
     update: Mapping[str, Array]
     normaliser: float = 1.0
     staleness: int = 0
+    everyone: float = 1.0
 
 
 @dataclass(frozen=True)

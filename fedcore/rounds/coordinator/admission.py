@@ -13,7 +13,17 @@ import numpy as np
 
 from fedcore.errors import NotThere, Refused
 from fedcore.exchange import codec
-from fedcore.params import Array, Params, Schema, norm, require_finite, schema
+from fedcore.params import (
+    CONTROL,
+    Array,
+    Params,
+    Schema,
+    learned,
+    norm,
+    prefixed,
+    require_finite,
+    schema,
+)
 from fedcore.rounds import sealed
 from fedcore.rounds.coordinator.asking import REPLIED, reply_of
 from fedcore.rounds.coordinator.desk import Desk
@@ -28,12 +38,16 @@ MOST_TIMES = 1e4
 
 @dataclass
 class Admission:
-    """Who is in a round by now with which weight and reply, and who is not and why."""
+    """Who is in a round by now with which weight and reply, and who is not and why.
+
+    `everyone` is the weight of all members together.
+    """
 
     desk: Desk
     invitation: Invitation
     expected: Schema
     longest: float
+    everyone: float = 1.0
     weights: dict[str, float] = field(default_factory=dict)
     replies: dict[str, Reply] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
@@ -79,6 +93,7 @@ class Admission:
             update=update,
             normaliser=reply.normaliser,
             staleness=self.invitation.round - reply.trained_in,
+            everyone=self.everyone,
         )
 
     def _opened(self, ref: ObjectRef, folder: Path | None) -> Mapping[str, Array]:
@@ -91,7 +106,8 @@ class Admission:
 
     def _require_fit(self, party: str, update: Mapping[str, Array]) -> None:
         require_finite(update)
-        if norm(update) > self.longest * NORM_SLACK:
+        bounded = {name: update[name] for name in update if not name.startswith(CONTROL)}
+        if norm(bounded) > self.longest * NORM_SLACK:
             raise Refused("norm", f"the update of {party} is longer than {self.longest:g}")
 
 
@@ -102,11 +118,24 @@ def longest_update(invitation: Invitation, start: Params) -> float:
     return MOST_TIMES * max(norm(start), 1.0)
 
 
-def shared_schema(desk: Desk, start: Params) -> Schema:
-    """Names, dtypes and shapes that an update must have: the model's, less what stays home."""
+def update_schema(desk: Desk, start: Params) -> Schema:
+    """Names, dtypes and shapes that an update must have: the model's, less what stays home.
+
+    With scaffold the change of each control variate is beside its parameter.
+    """
     hello = desk.hello(desk.guest.party_id)
     home = set(hello.kept_home) if hello else set()
-    return {name: kind for name, kind in schema(start).items() if name not in home}
+    shared = {name: array for name, array in start.items() if name not in home}
+    controls = learned(shared) if desk.task.federation.strategy == "scaffold" else {}
+    return schema({**shared, **prefixed(CONTROL, controls)})
+
+
+def weight_of_all(desk: Desk, invitation: Invitation) -> float:
+    """All members' weights together; who was not invited yet counts as the mean of the others."""
+    weighting = desk.task.federation.weighting
+    hellos = [one for party, one in desk.hellos().items() if party in invitation.parties]
+    known = [weight_of(weighting, one.patients, one.images) for one in hellos]
+    return sum(known) / len(known) * len(desk.members)
 
 
 def most_bytes(expected: Schema) -> int:

@@ -17,12 +17,16 @@ LATE = "late"
 
 
 class Spooled(Section):
-    """An update as it waits: the round and the weights it was trained in, its hash, its metrics."""
+    """An update as it waits: the round and the weights it was trained in, its hash, its metrics.
+
+    `normaliser` is what FedNova divides it by, 1 with every other strategy.
+    """
 
     trained_in: int
     base: str
     sha256: str
     metrics: dict[str, float]
+    normaliser: float = 1.0
 
 
 def keep(desk: Desk, spooled: Spooled, body: bytes) -> None:
