@@ -18,7 +18,7 @@ from fedcore.rounds import sealed
 from fedcore.rounds.coordinator.asking import REPLIED, reply_of
 from fedcore.rounds.coordinator.desk import Desk
 from fedcore.rounds.messages import Invitation, ObjectRef, Reply
-from fedcore.strategies import Contribution, weight_of
+from fedcore.strategies import Contribution, weight_of, weighting_of
 
 # A clipped update may exceed its bound by the rounding of one float32 multiplication.
 NORM_SLACK = 1.0 + 1e-5
@@ -67,7 +67,8 @@ class Admission:
             reason = refused.reason if isinstance(refused, Refused) else "update_missing"
             self.absent[party] = reason
             return None
-        weighting = self.desk.task.federation.weighting
+        federation = self.desk.task.federation
+        weighting = weighting_of(federation.strategy, federation.weighting)
         weight = weight_of(weighting, reply.patients, reply.images)
         self.weights[party], self.replies[party] = weight, reply
         return Contribution(
