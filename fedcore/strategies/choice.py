@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from fedcore.config.federation import FederationSection
+from fedcore.strategies.asynchronous import Buffered, Mixed
 from fedcore.strategies.averaging import Averaging
 from fedcore.strategies.coordinatewise import median, trimmed_mean
 from fedcore.strategies.geometric_median import geometric_median
@@ -26,6 +27,8 @@ ROBUST: Mapping[str, Combine] = {
 RULES: Mapping[str, Callable[[FederationSection], Rule]] = {
     "fedavg": lambda _: Averaging(),
     "fedprox": lambda _: Averaging(),
+    "fedbuff": lambda said: Buffered(said.staleness_exponent),
+    "fedasync": lambda said: Mixed(said.mixing, said.staleness_exponent),
 }
 
 

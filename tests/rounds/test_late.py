@@ -83,8 +83,8 @@ def test_an_update_from_the_future_is_refused(tmp_path) -> None:
 class Slow:
     """A real guest and a real host, which trains so slowly that it misses the first round."""
 
-    def __init__(self, folder: Path, late: str) -> None:
-        self.task = task_file(quorum=1, deadline=30, late=late, epochs=3)
+    def __init__(self, folder: Path, late: str, **federation: object) -> None:
+        self.task = task_file(quorum=1, deadline=30, late=late, epochs=3, **federation)
         self.time, self.store = Time(), MemoryStore()
         members = (Member(party_id="1", role="guest"), Member(party_id="2", role="host"))
         cohorts = {
@@ -170,6 +170,16 @@ def test_a_party_that_missed_a_round_answers_the_next_one_with_it_untrained(tmp_
     assert combined_of(world.lead, 2).updates["2"] == trained
     world.invite(3)
     assert party.train(world.desks[1], 3) != trained
+
+
+def test_a_party_does_not_offer_what_is_older_than_the_task_file_takes(tmp_path) -> None:
+    world = Slow(tmp_path, "next_round", max_staleness=0)
+    trained = world.miss_the_first_round()
+    world.invite(2)
+    assert party.train(world.desks[1], 2) != trained
+    party.upload(world.desks[1], 2)
+    world.close(2)
+    assert set(combined_of(world.lead, 2).weights) == {"2"}
 
 
 def test_a_party_that_missed_a_round_trains_anew_where_late_updates_are_lost(tmp_path) -> None:

@@ -12,14 +12,16 @@ from fedcore.exchange import keys
 from fedcore.metrics import Scores, pool
 from fedcore.rounds import sealed
 from fedcore.rounds.coordinator import ledger_parts
-from fedcore.rounds.coordinator.asking import LATE, invitation_of, reply_of, wait_for
+from fedcore.rounds.coordinator.asking import invitation_of, reply_of, staleness_of, wait_for
 from fedcore.rounds.coordinator.combining import combined_of
 from fedcore.rounds.coordinator.desk import Desk
 from fedcore.rounds.coordinator.resuming import records
 from fedcore.rounds.messages import (
+    LATE,
     Combined,
     End,
     FinalEvaluation,
+    Invitation,
     LedgerHead,
     PartyResult,
     Record,
@@ -44,7 +46,7 @@ def record(desk: Desk, number: int, seconds: float) -> Record:
     desk.fence.require()
     combined, invitation = combined_of(desk, number), invitation_of(desk, number)
     replies = {party: reply_of(desk, invitation, party) for party in combined.weights}
-    said = {party: _said(desk, number, party) for party in combined.weights}
+    said = {party: _said(desk, number, party) for party in _may_score(desk, combined, invitation)}
     scores = {party: _scores_of(desk, one, combined.model.sha256) for party, one in said.items()}
     known = [score for score in scores.values() if score is not None]
     numbers = _numbers(pool(known))
@@ -65,6 +67,30 @@ def record(desk: Desk, number: int, seconds: float) -> Record:
         **numbers,
     )
     return sealed.settle(desk.store, keys.record(desk.run, number), mine, desk.key)
+
+
+def scorers(desk: Desk, number: int) -> list[str]:
+    """Whose scores of round `number` are waited for: of those in it, all that keep pace.
+
+    Where a round closes early, a party keeps pace that has not missed more rounds than it takes
+    all parties to be in one each; the others' scores are taken if they are there.
+    """
+    combined, invitation = combined_of(desk, number), invitation_of(desk, number)
+    buffer = desk.task.federation.buffer
+    if buffer is None:
+        return list(combined.weights)
+    pace = len(invitation.parties)
+    missed = {
+        party: staleness_of(invitation, reply_of(desk, invitation, party))
+        for party in combined.weights
+    }
+    return [party for party, rounds in missed.items() if rounds * buffer < pace]
+
+
+def _may_score(desk: Desk, combined: Combined, invitation: Invitation) -> list[str]:
+    """Whose scores count: of all in the round, and where it closes early of all invited."""
+    early = desk.task.federation.buffer is not None
+    return list(invitation.parties if early else combined.weights)
 
 
 def request_final_test(desk: Desk) -> FinalEvaluation:
@@ -119,7 +145,8 @@ def _party_results(
             results[party] = _admitted(desk, combined, replies[party], scores[party])
         else:
             status = combined.absent.get(party) or desk.refusal(party) or _unheard(desk, party)
-            results[party] = PartyResult(role=member.role, status=status)
+            numbers = _numbers(scores.get(party))
+            results[party] = PartyResult(role=member.role, status=status, **numbers)
     return results
 
 
@@ -133,6 +160,7 @@ def _admitted(desk: Desk, combined: Combined, reply: Reply, scores: Scores | Non
         role=desk.member(reply.party).role,
         status="admitted",
         weight=combined.weights[reply.party],
+        staleness=combined.round - reply.trained_in,
         patients=reply.patients,
         images=reply.images,
         train_loss=reply.metrics.get("loss"),

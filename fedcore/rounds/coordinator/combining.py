@@ -34,7 +34,7 @@ def _combine_now(desk: Desk, invitation: Invitation, answers: Mapping[str, str])
     """Combine, publish the model, then the decision; the decision that stands."""
     number = invitation.round
     start = codec.decode(sealed.fetch(desk.store, invitation.weights))
-    admission = Admission(desk, invitation, shared_schema(desk, start))
+    admission = Admission(desk, invitation, shared_schema(desk, start), start)
     step = _step(admission, start, answers)
     require_finite(step.model)
     mine = Combined(

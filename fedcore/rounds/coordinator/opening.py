@@ -80,7 +80,7 @@ def welcome(desk: Desk) -> dict[str, Hello]:
     """
     limit = desk.task.federation.deadline
     until = None if limit is None else desk.watch.clock() + limit
-    quorum = desk.task.federation.quorum or len(desk.members)
+    quorum = desk.quorum
     refused: list[RunMismatch] = []
     for member in sorted(desk.members, key=lambda one: one.role):
         wait_until = None if member.role == "guest" else until
