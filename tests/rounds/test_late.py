@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from rounds_story import RUN, ByHand, Time, hospitals, key_of, model, task_file
 from fedcore.audit.ledger import Ledger
 from fedcore.config.task import TaskFile
 from fedcore.data.cohort import Cohort, open_cohort
+from fedcore.errors import Interrupted
 from fedcore.exchange import codec, keys
 from fedcore.exchange.memory import MemoryStore
 from fedcore.models.catalogue import build
@@ -121,14 +123,18 @@ class Slow:
             spool=spool,
         )
 
-    def miss_the_first_round(self) -> str:
-        """The host trains on while the round closes without it; its update's SHA-256."""
+    def begin(self) -> None:
+        """Found the run, say hello, and invite to the first round."""
         coordinator.found(self.lead)
         for desk in self.desks:
             party.greet(desk)
             party.join(desk)
         coordinator.welcome(self.lead)
         coordinator.invite(self.lead, 1, coordinator.adopt_initial_model(self.lead))
+
+    def miss_the_first_round(self) -> str:
+        """The host trains on while the round closes without it; its update's SHA-256."""
+        self.begin()
         trained = party.train(self.desks[1], 1)
         self.answer(self.desks[0], 1)
         self.close(1)
@@ -170,6 +176,36 @@ def test_a_party_that_missed_a_round_answers_the_next_one_with_it_untrained(tmp_
     assert combined_of(world.lead, 2).updates["2"] == trained
     world.invite(3)
     assert party.train(world.desks[1], 3) != trained
+
+
+def cut_off(world: Slow) -> None:
+    """The host is ended in the midst of the first round's training, which closes without it."""
+
+    def end(kind: str, done: int, total: int, loss: float | None) -> None:
+        if kind == "train" and done == 1:
+            raise Interrupted("the test ends it")
+
+    with pytest.raises(Interrupted):
+        party.train(replace(world.desks[1], progress=end), 1)
+    world.answer(world.desks[0], 1)
+    answers = coordinator.gather(world.lead, 1)
+    coordinator.combine(world.lead, 1, answers)
+    coordinator.record(world.lead, 1, 1.0)
+    world.invite(2)
+
+
+@pytest.mark.parametrize("most", [None, 0], ids=["counts", "too old"])
+def test_a_training_that_is_cut_off_goes_on_although_its_round_is_over(most, tmp_path) -> None:
+    federation = {"strategy": "fedbuff", "buffer_size": 1, "max_staleness": most}
+    world = Slow(tmp_path / "cut", "next_round", **federation)
+    whole = Slow(tmp_path / "whole", "next_round", **federation)
+    for one in (world, whole):
+        one.begin()
+    cut_off(world)
+    same = party.train(world.desks[1], 2) == party.train(whole.desks[1], 1)
+    assert same == (most is None)
+    party.upload(world.desks[1], 2)
+    assert coordinator.gather(world.lead, 2) == {"1": "training", "2": "replied"}
 
 
 def test_a_party_does_not_offer_what_is_older_than_the_task_file_takes(tmp_path) -> None:
