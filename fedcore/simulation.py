@@ -27,6 +27,7 @@ from fedcore.rounds import coordinator, party, sealed
 from fedcore.rounds.coordinator.asking import REPLIED
 from fedcore.rounds.identity import run_id
 from fedcore.rounds.messages import TRAINING, End, Hello, Member, Record
+from fedcore.rounds.statistics_messages import PooledStatistics
 from fedcore.rounds.timeline import Timeline
 from fedcore.rounds.waiting import Watch
 
@@ -41,6 +42,7 @@ class Outcome:
     best: Params
     final: Params
     ledgers: Mapping[str, Ledger]
+    statistics: PooledStatistics | None = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,7 @@ def simulate_cohorts(
     for desk in desks:
         party.join(desk)
         party.greet(desk, weights)
+        party.tell_statistics(desk)
     _train(lead, {desk.party: desk for desk in desks}, world, timeline)
     return _outcome(lead, desks)
 
@@ -129,6 +132,7 @@ def _train(
 ) -> None:
     """Round after round until the last, or until nothing improves; then the final test."""
     coordinator.welcome(lead)
+    coordinator.gather_statistics(lead)
     model = coordinator.adopt_initial_model(lead)
     done = coordinator.records(lead)
     for one in done:
@@ -254,4 +258,5 @@ def _outcome(lead: coordinator.Desk, desks: Sequence[party.Desk]) -> Outcome:
         best=codec.decode(sealed.fetch(lead.store, end.best)),
         final=codec.decode(sealed.fetch(lead.store, end.final)),
         ledgers=owners,
+        statistics=coordinator.pooled(lead),
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from fedcore.errors import NotThere, Refused
 from fedcore.exchange import codec, keys
 from fedcore.rounds import sealed
-from fedcore.rounds.coordinator.admission import Admission, shared_schema
+from fedcore.rounds.coordinator.admission import admission_of
 from fedcore.rounds.coordinator.asking import LOOK_EVERY, REPLIED, invitation_of, reply_of
 from fedcore.rounds.coordinator.desk import Desk
 from fedcore.rounds.messages import TRAINING, WAITING, Combined
@@ -33,7 +34,7 @@ def hear(desk: Desk, number: int, party: str) -> str:
     """
     invitation = invitation_of(desk, number)
     start = codec.decode(sealed.fetch(desk.store, invitation.weights))
-    return Admission(desk, invitation, shared_schema(desk, start), start).judge(party)
+    return admission_of(desk, invitation, start).judge(party)
 
 
 class Hearing:
@@ -72,7 +73,11 @@ class Hearing:
         return [party for party, answer in self._found.items() if answer == REPLIED]
 
     def _trained_in(self, party: str) -> int:
-        return reply_of(self._desk, self._invitation, party).trained_in
+        """Of a reply that was replaced since it was heard: the round itself."""
+        try:
+            return reply_of(self._desk, self._invitation, party).trained_in
+        except (Refused, NotThere):
+            return self._number
 
     def _note_declined(self) -> None:
         for party in self._missing():
