@@ -45,7 +45,7 @@ class WeightedMean:
         if not self._sums:
             raise QuorumNotMet("no update was admitted, so there is nothing to combine")
         return {
-            name: _as(total / self._totals[name], self._kinds[name])
+            name: rounded(total / self._totals[name], self._kinds[name])
             for name, total in self._sums.items()
         }
 
@@ -59,7 +59,8 @@ def _multiply_add(total: npt.NDArray[np.float64], array: Array, weight: float) -
         into[start : start + BLOCK] += part
 
 
-def _as(mean: npt.NDArray[np.float64], kind: np.dtype[np.generic]) -> Array:
-    if np.issubdtype(kind, np.floating):
-        return mean.astype(kind)
-    return np.rint(mean).astype(kind)
+def rounded(values: Array, kind: np.dtype[np.generic]) -> Array:
+    """Values in the dtype `kind`; for integers rounded to the nearest even."""
+    if np.issubdtype(kind, np.floating) or values.dtype == kind:
+        return values.astype(kind)
+    return np.rint(values.astype(np.float64)).astype(kind)

@@ -15,7 +15,8 @@ class Contribution:
 
     `update` may read each array anew from a file. `normaliser` is what FedNova divides by (1 for
     everybody else), `staleness` how many rounds ago the training started from its model, `everyone`
-    the weight of all members together, also of those that are absent.
+    the weight of all members together, also of those that are absent. `rebased` is a late update as
+    the way from the present model to the party's own.
     """
 
     party: str
@@ -24,6 +25,7 @@ class Contribution:
     normaliser: float = 1.0
     staleness: int = 0
     everyone: float = 1.0
+    rebased: Mapping[str, Array] | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from rounds_pair import Pair
 from rounds_story import RUN, ByHand, model
 
+from fedcore.errors import Interrupted
 from fedcore.exchange import codec, keys
 from fedcore.rounds import coordinator, party, sealed
 from fedcore.rounds.coordinator.combining import combined_of
@@ -79,8 +81,8 @@ def test_an_update_from_the_future_is_refused(tmp_path) -> None:
 class Slow(Pair):
     """A host that trains so slowly that it misses the first round."""
 
-    def __init__(self, folder: Path, late: str) -> None:
-        super().__init__(folder, late=late)
+    def __init__(self, folder: Path, late: str, **federation: object) -> None:
+        super().__init__(folder, late=late, **federation)
 
     def miss_the_first_round(self) -> str:
         """The host trains on while the round closes without it; its update's SHA-256."""
@@ -112,6 +114,46 @@ def test_a_party_that_missed_a_round_answers_the_next_one_with_it_untrained(tmp_
     assert combined_of(world.lead, 2).updates["2"] == trained
     world.invite(3)
     assert party.train(world.desks[1], 3) != trained
+
+
+def cut_off(world: Slow) -> None:
+    """The host is ended in the midst of the first round's training, which closes without it."""
+
+    def end(kind: str, done: int, total: int, loss: float | None) -> None:
+        if kind == "train" and done == 1:
+            raise Interrupted("the test ends it")
+
+    with pytest.raises(Interrupted):
+        party.train(replace(world.desks[1], progress=end), 1)
+    world.answer(world.desks[0], 1)
+    answers = coordinator.gather(world.lead, 1)
+    coordinator.combine(world.lead, 1, answers)
+    coordinator.record(world.lead, 1, 1.0)
+    world.invite(2)
+
+
+@pytest.mark.parametrize("most", [None, 0], ids=["counts", "too old"])
+def test_a_training_that_is_cut_off_goes_on_although_its_round_is_over(most, tmp_path) -> None:
+    federation = {"strategy": "fedbuff", "buffer_size": 1, "max_staleness": most}
+    world = Slow(tmp_path / "cut", "next_round", **federation)
+    whole = Slow(tmp_path / "whole", "next_round", **federation)
+    for one in (world, whole):
+        one.open()
+    cut_off(world)
+    same = party.train(world.desks[1], 2) == party.train(whole.desks[1], 1)
+    assert same == (most is None)
+    party.upload(world.desks[1], 2)
+    assert coordinator.gather(world.lead, 2) == {"1": "training", "2": "replied"}
+
+
+def test_a_party_does_not_offer_what_is_older_than_the_task_file_takes(tmp_path) -> None:
+    world = Slow(tmp_path, "next_round", max_staleness=0)
+    trained = world.miss_the_first_round()
+    world.invite(2)
+    assert party.train(world.desks[1], 2) != trained
+    party.upload(world.desks[1], 2)
+    world.close(2)
+    assert set(combined_of(world.lead, 2).weights) == {"2"}
 
 
 def test_a_party_that_missed_a_round_trains_anew_where_late_updates_are_lost(tmp_path) -> None:

@@ -26,7 +26,8 @@ def train(desk: Desk, number: int) -> str:
     """Train from the round's global model and spool the update; the update's SHA-256.
 
     The one place that sees both a patient and a weight. What is spooled already for the same
-    weights is not trained again, nor what missed an earlier round and counts in this one.
+    weights is not trained again, nor what missed an earlier round and counts in this one. Where
+    rounds close early, a training that was cut off goes on although its round is over.
     """
     desk.fence.require()
     asked = invitation(desk, number)
@@ -35,6 +36,8 @@ def train(desk: Desk, number: int) -> str:
     done = _spooled(desk, asked)
     if done is not None:
         return done.sha256
+    asked = _begun(desk, asked)
+    number = asked.round
     start = weights.open_model(desk, asked.weights)
     begun, held = weights.with_home(desk, start, number), controls.take_up(desk, asked, start)
     checkpoint = _checkpoint(desk, asked)
@@ -74,6 +77,17 @@ def upload(desk: Desk, number: int) -> Reply | None:
     reply = _send(desk, asked, done)
     spool.forget_before(desk, done.trained_in)
     return reply
+
+
+def _begun(desk: Desk, asked: Invitation) -> Invitation:
+    """The invitation whose training is unfinished and may still count, else the one at hand."""
+    federation = desk.task.federation
+    number = Checkpoint.round_in(desk.spool / "checkpoint")
+    if federation.buffer is None or number is None or number >= asked.round:
+        return asked
+    most = federation.max_staleness
+    too_old = most is not None and asked.round - number > most
+    return asked if too_old else invitation(desk, number)
 
 
 def _checkpoint(desk: Desk, asked: Invitation) -> Checkpoint:
