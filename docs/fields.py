@@ -23,7 +23,7 @@ from fedcore.config.party import CoordinatorRef, PartyFile, PartyRef
 from fedcore.config.policy import METRICS as LEAVING_METRICS
 from fedcore.config.policy import Leaving, Policy, Transfer
 from fedcore.config.task import TaskFile
-from fedcore.config.training import TrainingSection
+from fedcore.config.training import Freeze, TrainingSection
 
 DOCS = Path(__file__).resolve().parent
 SECTIONS: dict[str, type[BaseModel]] = {
@@ -32,6 +32,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "federation": FederationSection,
     "federation.early_stopping": EarlyStopping,
     "training": TrainingSection,
+    "training.freeze": Freeze,
     "data": DataSection,
     "the policy": Policy,
     "leaving": Leaving,
@@ -47,6 +48,8 @@ RANGES = {
     "strategy": ", ".join(f"`{name}`" for name in STRATEGIES),
     "select_by": ", ".join(f"`{name}`" for name in METRICS),
     "input_size": "1 or 3; then 8 to 2048 twice",
+    "betas": "at least 0, below 1",
+    "layers": "`backbone`, `head`, or a layer of the network",
     "party_id": "a number, or up to 32 letters, digits, `-`, `_`",
     "public_key": "64 hex digits",
     "task_files": "64 hex digits each",

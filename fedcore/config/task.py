@@ -29,6 +29,9 @@ class TaskFile(Section):
         description="names the MLflow experiment and the registered model; letters, digits, . _ -",
     )
     seed: int = Field(0, ge=0, lt=2**31, description="initial weights and data order follow it")
+    data_seed: int | None = Field(
+        None, ge=0, lt=2**31, description="order and mirroring of the images follow it, not seed"
+    )
     model: ModelSection = Field(description="which network is trained")
     federation: FederationSection = Field(description="how the rounds go")
     training: TrainingSection = Field(TrainingSection(), description="training inside a round")

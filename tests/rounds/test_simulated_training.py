@@ -112,11 +112,16 @@ class Failing(MemoryStore):
         return self.inner.keys(prefix, after)
 
 
+CARRYING = {"optimizer_state": "kept", "loader": "continuing", "max_grad_norm": 1.0}
+
+
+@pytest.mark.parametrize("training", [{}, CARRYING], ids=["plain", "carrying"])
 @pytest.mark.parametrize("after", [False, True], ids=["before the write", "after the write"])
 def test_a_training_stopped_at_every_single_write_ends_with_the_same_bits(
-    after, cohorts, tmp_path
+    after, training, cohorts, tmp_path
 ) -> None:
-    task = task_file()
+    task = task_file(local_steps=3) if training else task_file()
+    task = task.model_copy(update={"training": task.training.model_copy(update=training)})
     whole = simulate_cohorts(task, cohorts, world(tmp_path / "whole"))
     exchange, stops, outcome = MemoryStore(), 0, None
     while outcome is None:

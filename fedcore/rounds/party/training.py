@@ -11,11 +11,12 @@ from fedcore.models.state import shared_names
 from fedcore.params import Params, clip, select, subtract
 from fedcore.rounds import sealed
 from fedcore.rounds.messages import Invitation, Reply
-from fedcore.rounds.party import spool, weights
+from fedcore.rounds.party import carrying, spool, weights
 from fedcore.rounds.party.desk import Desk
 from fedcore.rounds.party.requests import invitation
 from fedcore.rounds.party.spool import Spooled
 from fedcore.rounds.waiting import with_room
+from fedcore.training.carried import Carried
 from fedcore.training.checkpoint import Checkpoint
 from fedcore.training.local import TrainResult, train_round
 
@@ -35,13 +36,15 @@ def train(desk: Desk, number: int) -> str:
         return done.sha256
     start = weights.open_model(desk, asked.weights)
     checkpoint = _checkpoint(desk, asked)
-    result = _train(desk, weights.with_home(desk, start, number), number, checkpoint)
+    before = carrying.before(desk, number)
+    result = _train(desk, weights.with_home(desk, start, number), number, checkpoint, before)
     shared = shared_names(desk.network, desk.task.federation.batch_norm)
     limit = desk.task.federation.clip_norm
     update = clip(subtract(select(result.params, shared), select(start, shared)), limit)
 
     def keep() -> str:
         weights.keep_home(desk, result.params, number)
+        carrying.keep(desk, result.carried, number)
         return _spool(desk, asked, update, result)
 
     sha256 = with_room(keep, desk.watch)
@@ -78,7 +81,9 @@ def _checkpoint(desk: Desk, asked: Invitation) -> Checkpoint:
     return Checkpoint(place, bound, clock=watch.clock, say=watch.say)
 
 
-def _train(desk: Desk, start: Params, number: int, checkpoint: Checkpoint) -> TrainResult:
+def _train(
+    desk: Desk, start: Params, number: int, checkpoint: Checkpoint, before: Carried
+) -> TrainResult:
     return train_round(
         desk.network,
         start,
@@ -88,6 +93,7 @@ def _train(desk: Desk, start: Params, number: int, checkpoint: Checkpoint) -> Tr
         number=number,
         on_step=lambda step, total, loss: desk.progress("train", step, total, loss),
         checkpoint=checkpoint,
+        carried=before,
     )
 
 
