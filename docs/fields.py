@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from fedcore.config.data import DataSection
-from fedcore.config.federation import METRICS, STRATEGIES, EarlyStopping, FederationSection
+from fedcore.config.federation import SELECTIONS, STRATEGIES, EarlyStopping, FederationSection
 from fedcore.config.model import ModelSection
 from fedcore.config.party import CoordinatorRef, PartyFile, PartyRef
 from fedcore.config.policy import METRICS as LEAVING_METRICS
@@ -46,7 +46,7 @@ BLOCK = re.compile(r"(<!-- fields of ([^>]+?) -->\n).*?(<!-- end of fields -->)"
 # What validators allow; the models' own bounds and choices are read off.
 RANGES = {
     "strategy": ", ".join(f"`{name}`" for name in STRATEGIES),
-    "select_by": ", ".join(f"`{name}`" for name in METRICS),
+    "select_by": ", ".join(f"`{name}`" for name in SELECTIONS),
     "input_size": "1 or 3; then 8 to 2048 twice",
     "betas": "at least 0, below 1",
     "layers": "`backbone`, `head`, or a layer of the network",

@@ -11,6 +11,8 @@ from fedcore.errors import nearest
 
 STRATEGIES = ("fedavg", "fedprox")
 METRICS = ("accuracy", "auroc", "loss")
+# The pooled value, or the plain average of the parties' own.
+SELECTIONS = (*METRICS, *(f"average_{name}" for name in METRICS))
 
 
 class EarlyStopping(Section):
@@ -65,6 +67,6 @@ class FederationSection(Section):
     @field_validator("select_by")
     @classmethod
     def _known_metric(cls, name: str) -> str:
-        if name not in METRICS:
-            raise ValueError(f"no such metric; {nearest(name, METRICS)}")
+        if name not in SELECTIONS:
+            raise ValueError(f"no such metric; {nearest(name, SELECTIONS)}")
         return name

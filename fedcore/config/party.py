@@ -27,7 +27,7 @@ __all__ = [
 
 Role = Literal["guest", "host"]
 # Names of files and of table rows beside the parties'.
-RESERVED = frozenset({"coordinator", "federated"})
+RESERVED = frozenset({"coordinator", "federated", "average"})
 WEB_ADDRESS = re.compile(r"https?://[^\s@/]+(/\S*)?")
 
 

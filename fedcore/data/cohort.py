@@ -20,13 +20,14 @@ from fedcore.audit.durable import replace_with
 from fedcore.config import TaskFile
 from fedcore.data import contract
 from fedcore.data.cache import DEFAULT_LIMIT, PixelCache
-from fedcore.data.images import ImageSet, Labels, Pixels
+from fedcore.data.given_splits import read_splits, with_named_splits
+from fedcore.data.images import ImageSet, Labels, Pixels, PixelStatistics, pixel_statistics
 from fedcore.data.index import open_index
 from fedcore.data.intake import Known, Progress, Recipe, image_key, list_files, take_in
 from fedcore.data.labels import assign, class_names, declared, open_labels
 from fedcore.data.preprocess import Preprocessing
 from fedcore.data.samples import Sample, SetAside, give_splits, sort_out
-from fedcore.data.splits import Split
+from fedcore.data.splits import SPLITS, Split
 from fedcore.errors import ContractBroken
 
 
@@ -39,6 +40,7 @@ class CachedImages:
     shape: tuple[int, int, int]
     arrays: tuple[Pixels, ...] = field(repr=False)
     places: npt.NDArray[np.int64] = field(repr=False)
+    statistics: PixelStatistics | None = None
 
     def __len__(self) -> int:
         """N."""
@@ -145,6 +147,7 @@ def survey_folder(
     files = list_files(folder)
     paths = [file.path for file in files]
     source = open_labels(folder, task.data, paths)
+    splits = read_splits(folder, task.data.split_file, paths)
     if early := declared(source, paths):
         class_names(early, source, task)
     steps = Preprocessing.of(task)
@@ -158,8 +161,12 @@ def survey_folder(
     known = [one for one in known if held is None or _identity(one) in held]
     labels = assign(source, known)
     classes = class_names(early or labels, source, task)
+    if splits is not None:
+        labels = with_named_splits(labels, known, splits)
     samples, aside = sort_out(known, labels)
-    placed = give_splits(samples, task.data.validation, task.data.test)
+    # Where a file says who is tested, nobody else is.
+    test = task.data.test if splits is None else 0.0
+    placed = give_splits(samples, task.data.validation, test)
     cohort = _cohort(task, classes, placed, aside, len(known), cache)
     notes = (*cohort.notes, *_left_for_later(arrived))
     return replace(cohort, notes=notes, contents=frozenset(map(_identity, known)))
@@ -187,12 +194,13 @@ def _cohort(
     steps = Preprocessing.of(task).fingerprint()
     patients = contract.patients_by_split(samples)
     images = contract.images_by_class(samples, classes)
-    shape = task.model.input_size
+    parts = {split: _images(split, samples, classes, task, cache) for split in SPLITS}
+    own = pixel_statistics(parts["train"]) if task.data.normalize == "own" else None
     return Cohort(
         classes=classes,
-        train=_images("train", samples, classes, shape, cache),
-        validation=_images("validation", samples, classes, shape, cache),
-        test=_images("test", samples, classes, shape, cache),
+        train=replace(parts["train"], statistics=own),
+        validation=replace(parts["validation"], statistics=own),
+        test=replace(parts["test"], statistics=own),
         contract_hash=contract.contract_hash(samples, classes, steps),
         preprocessing_hash=steps,
         files=files,
@@ -211,7 +219,7 @@ def _images(
     split: Split,
     samples: Sequence[Sample],
     classes: Sequence[str],
-    shape: tuple[int, int, int],
+    task: TaskFile,
     cache: PixelCache,
 ) -> CachedImages:
     chosen = [sample for sample in samples if sample.split == split]
@@ -226,7 +234,7 @@ def _images(
     return CachedImages(
         labels=np.array(labels, np.int64),
         patients=len({sample.patient for sample in chosen}),
-        shape=shape,
+        shape=task.model.input_size,
         arrays=tuple(array for _, array in arrays.values()),
         places=np.array(places, np.int64).reshape(-1, 2),
     )

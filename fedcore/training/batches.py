@@ -13,6 +13,7 @@ import torch
 from fedcore.data.images import ImageSet
 from fedcore.errors import DataError, problem
 from fedcore.models.inference import Normalise
+from fedcore.models.pixels import Normalisation
 from fedcore.models.state import as_tensor
 from fedcore.training.hardware import Hardware
 from fedcore.training.plan import TrainPlan
@@ -63,7 +64,7 @@ class Feed:
         self._labels = torch.from_numpy(np.array(images.labels, dtype=np.int64))
         self._device = hardware.device
         self._layout = hardware.layout
-        self._normalise = Normalise(plan.normalisation, hardware.device)
+        self._normalise = Normalise(constants_for(images, plan), hardware.device)
 
     def batch(self, draw: Draw) -> tuple[torch.Tensor, torch.Tensor]:
         """Images (B, C, H, W) float32 and labels (B,) int64."""
@@ -73,6 +74,15 @@ class Feed:
             pixels[chosen] = pixels[chosen].flip(-1)
         labels = self._labels[torch.from_numpy(draw.indices)]
         return self._normalise.bytes(pixels, self._layout), labels.to(self._device)
+
+
+def constants_for(images: ImageSet, plan: TrainPlan) -> Normalisation:
+    """What a party's images are normalised with: the task's constants, or the party's own."""
+    if not plan.own_pixels:
+        return plan.normalisation
+    if images.statistics is None:
+        raise DataError("the data folder: it was opened without data.normalize: own: open it anew")
+    return Normalisation(images.statistics.mean, images.statistics.std)
 
 
 def require_batches(images: ImageSet, plan: TrainPlan) -> None:

@@ -50,6 +50,7 @@ class TrainPlan:
     num_classes: int
     input_size: tuple[int, int, int]
     normalisation: Normalisation
+    own_pixels: bool
 
     def steps_per_round(self, images: int) -> int:
         """Optimiser steps of one round over `images` images."""
@@ -108,6 +109,7 @@ def plan_for(task: TaskFile) -> TrainPlan:
         num_classes=task.model.num_classes,
         input_size=task.model.input_size,
         normalisation=normalisation(task.data, task.model.input_size[0]),
+        own_pixels=task.data.normalize == "own",
     )
 
 

@@ -51,6 +51,7 @@ def _write(place: Seat, desk: Desk, end: End) -> None:
         body = party.usable_model(desk, ref, number)
         replace_with(folder / f"{name}.safetensors", [body])
     replace_with(folder / "federated_task.yaml", [desk.task.to_yaml().encode()])
+    _write_normalisation(folder, desk)
     done = _records(desk)
     write_tables(folder, done)
     key = keys.agreement(desk.run)
@@ -60,6 +61,14 @@ def _write(place: Seat, desk: Desk, end: End) -> None:
         folder / "report.html", desk.task, agreement, _hellos(desk, agreement), done, end, heads
     )
     replace_with(folder / "ledger-heads.json", [json.dumps(heads, indent=1).encode()])
+
+
+def _write_normalisation(folder: Path, desk: Desk) -> None:
+    """With `data.normalize: own`, what whoever uses the models here normalises images with."""
+    own = desk.cohort.train.statistics
+    if own is not None:
+        numbers = json.dumps({"mean": own.mean, "std": own.std}, indent=1)
+        replace_with(folder / "normalisation.json", [numbers.encode()])
 
 
 def _ledger_heads(place: Seat, desk: Desk, end: End) -> dict[str, dict[str, object]]:

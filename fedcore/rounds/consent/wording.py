@@ -82,6 +82,10 @@ def _stays(task: TaskFile, leaving: Leaving, few: int) -> Iterator[str]:
     kept = [name for name in ("loss", "accuracy", "scores") if name not in leaving.metrics]
     if kept:
         yield f"by this hospital's policy: {', '.join(kept)}"
+    if task.training.optimizer_state == "kept":
+        yield "the optimiser's moments"
+    if task.data.normalize == "own":
+        yield "mean and standard deviation of the training images' pixels"
     if task.federation.batch_norm == "local":
         yield "BatchNorm's running statistics"
     yield f"all numbers over fewer than {few} patients"
