@@ -22,6 +22,7 @@ from fedcore.config.model import ModelSection
 from fedcore.config.party import CoordinatorRef, PartyFile, PartyRef
 from fedcore.config.policy import METRICS as LEAVING_METRICS
 from fedcore.config.policy import Leaving, Policy, Transfer
+from fedcore.config.pretrain import PretrainSection
 from fedcore.config.task import TaskFile
 from fedcore.config.training import Freeze, TrainingSection
 
@@ -34,6 +35,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "training": TrainingSection,
     "training.freeze": Freeze,
     "data": DataSection,
+    "pretrain": PretrainSection,
     "the policy": Policy,
     "leaving": Leaving,
     "transfer": Transfer,

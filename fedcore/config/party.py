@@ -57,6 +57,9 @@ class PartyRef(Section):
         None, description="the exchange: IP:PORT or http(s)://host:port/bucket of S3, or a folder"
     )
     data: str | None = Field(None, description="this party's local data folder")
+    pretrain: str | None = Field(
+        None, description="the guest's folder of public images, for a task with pretrain"
+    )
     public_key: str | None = Field(
         None, description="Ed25519 public key in hex, to pin the party's identity"
     )

@@ -14,6 +14,7 @@ from fedcore.config.base import Section, misfit, validate
 from fedcore.config.data import DataSection
 from fedcore.config.federation import FederationSection
 from fedcore.config.model import ModelSection
+from fedcore.config.pretrain import PretrainSection
 from fedcore.config.reading import parse_yaml, read_text
 from fedcore.config.training import TrainingSection
 from fedcore.errors import TaskFileError
@@ -36,6 +37,9 @@ class TaskFile(Section):
     federation: FederationSection = Field(description="how the rounds go")
     training: TrainingSection = Field(TrainingSection(), description="training inside a round")
     data: DataSection = Field(DataSection(), description="labels, splits and the data contract")
+    pretrain: PretrainSection | None = Field(
+        None, description="a stage on public images at the guest before the first round"
+    )
 
     @model_validator(mode="after")
     def _classes_agree(self) -> Self:
@@ -43,6 +47,16 @@ class TaskFile(Section):
         if names is not None and len(names) != number:
             remedy = f"name {number} classes or change model.num_classes, which is {number}"
             raise misfit("data.classes", names, remedy)
+        return self
+
+    @model_validator(mode="after")
+    def _public_classes_agree(self) -> Self:
+        stage = self.pretrain
+        if stage is not None and stage.classes is not None:
+            number = stage.num_classes or self.model.num_classes
+            if len(set(stage.classes)) != number:
+                remedy = f"name {number} different classes or change pretrain.num_classes"
+                raise misfit("pretrain.classes", stage.classes, remedy)
         return self
 
     def fingerprint(self) -> str:

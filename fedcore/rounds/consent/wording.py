@@ -52,6 +52,9 @@ def _runs(agreement: Agreement, task: TaskFile) -> Iterator[str]:
     yield f"up to {federation.epochs} rounds by {federation.strategy}, in each of them {each}"
     start = model.weights or f"fresh weights (seed {task.seed})"
     yield f"it starts from {start}; no program comes with it: fedcore {agreement.code_version}"
+    if task.pretrain is not None:
+        passes = task.pretrain.epochs
+        yield f"before that, the guest trains it in {passes} pass(es) over public images of its own"
     others = ", ".join(member.label for member in agreement.parties)
     yield f"it is trained by {others}"
 
