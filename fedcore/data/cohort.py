@@ -20,8 +20,10 @@ from fedcore.audit.durable import replace_with
 from fedcore.config import TaskFile
 from fedcore.data import contract
 from fedcore.data.cache import DEFAULT_LIMIT, PixelCache
+from fedcore.data.columns import Columns, no_columns
 from fedcore.data.given_splits import read_splits, with_named_splits
-from fedcore.data.images import ImageSet, Labels, Pixels, PixelStatistics, pixel_statistics
+from fedcore.data.image_columns import ImageColumns
+from fedcore.data.images import ImageSet, Labels, Pixels, PixelStatistics, measure_pixels
 from fedcore.data.index import open_index
 from fedcore.data.intake import Known, Progress, Recipe, image_key, list_files, take_in
 from fedcore.data.labels import assign, class_names, declared, open_labels
@@ -40,11 +42,17 @@ class CachedImages:
     shape: tuple[int, int, int]
     arrays: tuple[Pixels, ...] = field(repr=False)
     places: npt.NDArray[np.int64] = field(repr=False)
-    statistics: PixelStatistics | None = None
+    pixel_statistics: PixelStatistics | None = None
 
     def __len__(self) -> int:
         """N."""
         return len(self.labels)
+
+    def stored(self, index: int) -> Pixels:
+        """One image as it lies in the cache: (C, H, W), or (1, H, W) where it is grey."""
+        array, row = self.places[index]
+        pixels: Pixels = self.arrays[array][row]
+        return pixels
 
     def batch(self, indices: npt.NDArray[np.int64]) -> Pixels:
         """The images at `indices` as (B, C, H, W) uint8, in that order."""
@@ -62,7 +70,7 @@ class Cohort:
     model, modality, photometric interpretation, bits and transfer syntax; `images` is split ->
     class -> images; `split_patients` is split -> patients. `faults` says how the data breaks the
     contract, `notes` what should be known. `set_aside` names files: it is for the hospital's eyes
-    alone and never leaves it.
+    alone and never leaves it. `columns` counts the raw data for the statistics, when asked.
     """
 
     classes: tuple[str, ...]
@@ -81,6 +89,7 @@ class Cohort:
     notes: tuple[str, ...]
     set_aside: tuple[SetAside, ...] = field(repr=False)
     contents: frozenset[str] = field(repr=False, default=frozenset())
+    columns: Columns = field(repr=False, compare=False, default=no_columns)
 
     @property
     def class_counts(self) -> dict[str, int]:
@@ -195,12 +204,12 @@ def _cohort(
     patients = contract.patients_by_split(samples)
     images = contract.images_by_class(samples, classes)
     parts = {split: _images(split, samples, classes, task, cache) for split in SPLITS}
-    own = pixel_statistics(parts["train"]) if task.data.normalize == "own" else None
+    own = measure_pixels(parts["train"]) if task.data.normalize == "own" else None
     return Cohort(
         classes=classes,
-        train=replace(parts["train"], statistics=own),
-        validation=replace(parts["validation"], statistics=own),
-        test=replace(parts["test"], statistics=own),
+        train=replace(parts["train"], pixel_statistics=own),
+        validation=replace(parts["validation"], pixel_statistics=own),
+        test=replace(parts["test"], pixel_statistics=own),
         contract_hash=contract.contract_hash(samples, classes, steps),
         preprocessing_hash=steps,
         files=files,
@@ -212,6 +221,7 @@ def _cohort(
         faults=contract.faults(task, files, len(aside), patients, images),
         notes=contract.notes(task, patients),
         set_aside=tuple(aside),
+        columns=ImageColumns(tuple(samples), classes, parts["train"]),
     )
 
 

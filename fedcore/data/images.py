@@ -32,7 +32,7 @@ class ImageSet(Protocol):
         """How many different patients the images come from."""
 
     @property
-    def statistics(self) -> PixelStatistics | None:
+    def pixel_statistics(self) -> PixelStatistics | None:
         """Those of the party's training images; `None` unless the task asks for them."""
 
     def __len__(self) -> int:
@@ -49,7 +49,7 @@ class ArrayImages:
     pixels: Pixels
     labels: Labels
     patients: int
-    statistics: PixelStatistics | None = None
+    pixel_statistics: PixelStatistics | None = None
 
     def __len__(self) -> int:
         """N."""
@@ -60,7 +60,7 @@ class ArrayImages:
         return self.pixels[indices]
 
 
-def pixel_statistics(images: ImageSet, chunk: int = 256) -> PixelStatistics:
+def measure_pixels(images: ImageSet, chunk: int = 256) -> PixelStatistics:
     """Mean and standard deviation of each channel, exact sums of bytes over 255.
 
     A channel that never changes gets a deviation of 1, so that nothing is divided by zero.

@@ -80,9 +80,9 @@ def constants_for(images: ImageSet, plan: TrainPlan) -> Normalisation:
     """What a party's images are normalised with: the task's constants, or the party's own."""
     if not plan.own_pixels:
         return plan.normalisation
-    if images.statistics is None:
+    if images.pixel_statistics is None:
         raise DataError("the data folder: it was opened without data.normalize: own: open it anew")
-    return Normalisation(images.statistics.mean, images.statistics.std)
+    return Normalisation(images.pixel_statistics.mean, images.pixel_statistics.std)
 
 
 def require_batches(images: ImageSet, plan: TrainPlan) -> None:

@@ -104,7 +104,7 @@ class Joined:
         return sum(part.patients for part in self.parts)
 
     @property
-    def statistics(self) -> None:
+    def pixel_statistics(self) -> None:
         """Each party normalises by the task's constants."""
 
     def __len__(self) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from fedcore.data.images import pixel_statistics
+from fedcore.data.images import measure_pixels
 from fedcore.errors import DataError
 from fedcore.models.predictor import Description, Predictor, describe
 from fedcore.models.state import to_params
@@ -22,7 +22,7 @@ def test_batches_have_mean_0_and_deviation_1_over_the_partys_training_pixels(
     make_task, make_images
 ):
     images = make_images(30, channels=3)
-    own = replace(images, statistics=pixel_statistics(images))
+    own = replace(images, pixel_statistics=measure_pixels(images))
     plan = plan_for(make_task(size=(3, 16, 16), normalize="own", batch_size=30))
     (draw,) = draws(plan, 30, "1", 1)
     batch = Feed(own, plan, Hardware()).batch(draw)[0].double().numpy()
@@ -40,10 +40,12 @@ def test_the_served_model_says_so_and_answers_what_evaluation_counted(
     make_task, make_images, make_network, tmp_path
 ):
     task, images = make_task(normalize="own", threads=1), make_images()
-    own = pixel_statistics(images)
+    own = measure_pixels(images)
     network = make_network(task)
     params = to_params(network)
-    counted = predict(network, params, replace(images, statistics=own), task, hardware=Hardware())
+    counted = predict(
+        network, params, replace(images, pixel_statistics=own), task, hardware=Hardware()
+    )
     save_file(params, tmp_path / "model.safetensors")
     description = describe(task)
     assert "normalised by its own" in description.to_json()["normalisation"]["own"]
