@@ -17,13 +17,14 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from fedcore.config.data import DataSection
-from fedcore.config.federation import METRICS, STRATEGIES, EarlyStopping, FederationSection
+from fedcore.config.federation import SELECTIONS, STRATEGIES, EarlyStopping, FederationSection
 from fedcore.config.model import ModelSection
 from fedcore.config.party import CoordinatorRef, PartyFile, PartyRef
 from fedcore.config.policy import METRICS as LEAVING_METRICS
 from fedcore.config.policy import Leaving, Policy, Transfer
+from fedcore.config.pretrain import PretrainSection
 from fedcore.config.task import TaskFile
-from fedcore.config.training import TrainingSection
+from fedcore.config.training import Freeze, TrainingSection
 
 DOCS = Path(__file__).resolve().parent
 SECTIONS: dict[str, type[BaseModel]] = {
@@ -32,7 +33,9 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "federation": FederationSection,
     "federation.early_stopping": EarlyStopping,
     "training": TrainingSection,
+    "training.freeze": Freeze,
     "data": DataSection,
+    "pretrain": PretrainSection,
     "the policy": Policy,
     "leaving": Leaving,
     "transfer": Transfer,
@@ -45,8 +48,10 @@ BLOCK = re.compile(r"(<!-- fields of ([^>]+?) -->\n).*?(<!-- end of fields -->)"
 # What validators allow; the models' own bounds and choices are read off.
 RANGES = {
     "strategy": ", ".join(f"`{name}`" for name in STRATEGIES),
-    "select_by": ", ".join(f"`{name}`" for name in METRICS),
+    "select_by": ", ".join(f"`{name}`" for name in SELECTIONS),
     "input_size": "1 or 3; then 8 to 2048 twice",
+    "betas": "at least 0, below 1",
+    "layers": "`backbone`, `head`, or a layer of the network",
     "party_id": "a number, or up to 32 letters, digits, `-`, `_`",
     "public_key": "64 hex digits",
     "task_files": "64 hex digits each",

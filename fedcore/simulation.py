@@ -30,6 +30,7 @@ from fedcore.rounds.messages import TRAINING, End, Hello, Member, Record
 from fedcore.rounds.statistics_messages import PooledStatistics
 from fedcore.rounds.timeline import Timeline
 from fedcore.rounds.waiting import Watch
+from fedcore.training.pretraining import stage_task
 
 
 @dataclass(frozen=True)
@@ -85,16 +86,23 @@ def simulate(
     guest: str | None = None,
     run: str | None = None,
     weights: Path | None = None,
+    public: Path | None = None,
 ) -> Outcome:
     """Train on `folders` (party id -> data folder); the guest is the first party unless named.
 
-    Raises what the parties and the coordinator raise: `ContractBroken`, `QuorumNotMet`, ...
+    `public` is the guest's folder of public images, for a task with `pretrain`. Raises what the
+    parties and the coordinator raise: `ContractBroken`, `QuorumNotMet`, ...
     """
     cohorts = {
         owner: open_cohort(folder, task, world.workdir / "cache" / owner)
         for owner, folder in folders.items()
     }
-    return simulate_cohorts(task, cohorts, world, guest=guest, run=run, weights=weights)
+    opened = None
+    if public is not None and task.pretrain is not None:
+        opened = open_cohort(public, stage_task(task), world.workdir / "cache" / "pretrain")
+    return simulate_cohorts(
+        task, cohorts, world, guest=guest, run=run, weights=weights, public=opened
+    )
 
 
 def simulate_cohorts(
@@ -105,6 +113,7 @@ def simulate_cohorts(
     guest: str | None = None,
     run: str | None = None,
     weights: Path | None = None,
+    public: Cohort | None = None,
 ) -> Outcome:
     """`simulate` for data that is open already."""
     timeline = _timeline(task, cohorts, world.speeds)
@@ -117,7 +126,7 @@ def simulate_cohorts(
     )
     name = run_id(task, cohorts, run)
     lead = _coordinator_desk(task, members, name, world)
-    desks = [_party_desk(task, one, name, cohorts[one.party_id], world) for one in members]
+    desks = [_party_desk(task, one, name, cohorts[one.party_id], world, public) for one in members]
     coordinator.found(lead)
     for desk in desks:
         party.join(desk)
@@ -229,7 +238,12 @@ def _coordinator_desk(
 
 
 def _party_desk(
-    task: TaskFile, member: Member, run: str, cohort: Cohort, world: World
+    task: TaskFile,
+    member: Member,
+    run: str,
+    cohort: Cohort,
+    world: World,
+    public: Cohort | None,
 ) -> party.Desk:
     spool = world.workdir / "spool" / run / member.party_id
     spool.mkdir(parents=True, exist_ok=True)
@@ -245,6 +259,7 @@ def _party_desk(
         cohort=cohort,
         network=build(task.model, task.seed),
         spool=spool,
+        public=(lambda: public) if public is not None else None,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fedcore.explain.outcome import outcome_of
-from fedcore.metrics import Scores
+from fedcore.metrics import Scores, average
 from fedcore.rounds.messages import End, PartyResult, Record
 
 Values = dict[str, float]
@@ -33,7 +33,9 @@ def of_round(record: Record) -> list[Point]:
 def of_end(end: End) -> list[Point]:
     """Test metrics of the best model, pooled and per party, at the round it comes from."""
     outcome = outcome_of(end)
-    named: dict[str | None, Values] = {None: _test(outcome.pooled)}
+    averages = average(outcome.reported.values())
+    averaged = {f"test/average_{name}": value for name, value in averages.items()}
+    named: dict[str | None, Values] = {None: _test(outcome.pooled) | _known(averaged)}
     named |= {party: _test(scores) for party, scores in outcome.parties.items()}
     return _points(named, end.best_round)
 
@@ -44,6 +46,9 @@ def _federated(record: Record) -> Values:
             "federated/loss": record.loss,
             "federated/accuracy": record.accuracy,
             "federated/auroc": record.auroc,
+            "average/loss": record.average_loss,
+            "average/accuracy": record.average_accuracy,
+            "average/auroc": record.average_auroc,
             "federated/train_loss": record.train_loss,
             "federated/train_accuracy": record.train_accuracy,
             "round/seconds": record.seconds,

@@ -7,6 +7,7 @@ from pathlib import Path
 from safetensors import safe_open
 
 from fedcore.config.task import TaskFile
+from fedcore.models.pixels import OWN_NOTE
 from fedcore.rounds.messages import End
 from tasks.tracking_runs import BATCH_NORM, RUN
 
@@ -31,6 +32,8 @@ def description(task: TaskFile, training: str, end: End, weights: Path) -> str:
             ". Its BatchNorm statistics are the initial ones (batch_norm: local), so the model "
             "needs a party's own: best.safetensors in that party's output folder has them."
         )
+    if task.data.normalize == "own":
+        text += f". It was {OWN_NOTE} (data.normalize: own)."
     return text
 
 

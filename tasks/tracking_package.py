@@ -21,7 +21,7 @@ from mlflow.types import Schema, TensorSpec
 import fedcore
 from fedcore.config.model import ModelSection
 from fedcore.config.task import TaskFile
-from fedcore.models.pixels import normalisation
+from fedcore.models.pixels import described
 
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "description.json"
@@ -55,10 +55,9 @@ def describe(task: TaskFile, classes: tuple[str, ...]) -> dict[str, Any]:
 
     Written here because the predictor can reach torch and the coordinator must not.
     """
-    constants = normalisation(task.data, task.model.input_size[0])
     return {
         "model": task.model.model_dump(mode="json", exclude={"weights"}),
-        "normalisation": {"mean": list(constants.mean), "std": list(constants.std)},
+        "normalisation": described(task.data, task.model.input_size[0]),
         "classes": list(classes),
     }
 

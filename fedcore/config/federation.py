@@ -27,6 +27,8 @@ STRATEGIES = (
 # What these strategies add up at a party is a sum of gradients; adaptive optimisers take no such.
 SGD_ONLY = ("fednova", "scaffold")
 METRICS = ("accuracy", "auroc", "loss")
+# The pooled value, or the plain average of the parties' own.
+SELECTIONS = (*METRICS, *(f"average_{name}" for name in METRICS))
 
 
 class EarlyStopping(Section):
@@ -130,8 +132,8 @@ class FederationSection(Section):
     @field_validator("select_by")
     @classmethod
     def _known_metric(cls, name: str) -> str:
-        if name not in METRICS:
-            raise ValueError(f"no such metric; {nearest(name, METRICS)}")
+        if name not in SELECTIONS:
+            raise ValueError(f"no such metric; {nearest(name, SELECTIONS)}")
         return name
 
     @model_validator(mode="before")

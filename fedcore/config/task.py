@@ -14,6 +14,7 @@ from fedcore.config.base import Section, misfit, validate
 from fedcore.config.data import DataSection
 from fedcore.config.federation import SGD_ONLY, FederationSection
 from fedcore.config.model import ModelSection
+from fedcore.config.pretrain import PretrainSection
 from fedcore.config.reading import parse_yaml, read_text
 from fedcore.config.training import TrainingSection
 from fedcore.errors import TaskFileError
@@ -29,10 +30,16 @@ class TaskFile(Section):
         description="names the MLflow experiment and the registered model; letters, digits, . _ -",
     )
     seed: int = Field(0, ge=0, lt=2**31, description="initial weights and data order follow it")
+    data_seed: int | None = Field(
+        None, ge=0, lt=2**31, description="order and mirroring of the images follow it, not seed"
+    )
     model: ModelSection = Field(description="which network is trained")
     federation: FederationSection = Field(description="how the rounds go")
     training: TrainingSection = Field(TrainingSection(), description="training inside a round")
     data: DataSection = Field(DataSection(), description="labels, splits and the data contract")
+    pretrain: PretrainSection | None = Field(
+        None, description="a stage on public images at the guest before the first round"
+    )
 
     @model_validator(mode="after")
     def _classes_agree(self) -> Self:
@@ -44,10 +51,28 @@ class TaskFile(Section):
 
     @model_validator(mode="after")
     def _optimizer_fits(self) -> Self:
-        strategy, optimizer = self.federation.strategy, self.training.optimizer
-        if strategy in SGD_ONLY and optimizer != "sgd":
-            remedy = f"write sgd, as {strategy} is defined for sums of gradients"
-            raise misfit("training.optimizer", optimizer, remedy)
+        strategy, training = self.federation.strategy, self.training
+        if strategy not in SGD_ONLY:
+            return self
+        meant = f"as {strategy} is defined for sums of gradients"
+        if training.optimizer != "sgd":
+            raise misfit("training.optimizer", training.optimizer, f"write sgd, {meant}")
+        if training.optimizer_state != "fresh":
+            remedy = f"write fresh, {meant} of one round"
+            raise misfit("training.optimizer_state", training.optimizer_state, remedy)
+        if training.backbone_lr != 1:
+            remedy = f"leave it at 1, {meant} with one learning rate"
+            raise misfit("training.backbone_lr", training.backbone_lr, remedy)
+        return self
+
+    @model_validator(mode="after")
+    def _public_classes_agree(self) -> Self:
+        stage = self.pretrain
+        if stage is not None and stage.classes is not None:
+            number = stage.num_classes or self.model.num_classes
+            if len(set(stage.classes)) != number:
+                remedy = f"name {number} different classes or change pretrain.num_classes"
+                raise misfit("pretrain.classes", stage.classes, remedy)
         return self
 
     def fingerprint(self) -> str:

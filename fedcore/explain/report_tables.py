@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fedcore.explain.outcome import Outcome, guest_first
 from fedcore.explain.statistics_tables import DataStatistics, rows_of
 from fedcore.explain.wording import UNKNOWN, duration, number, percent, ranges, size
-from fedcore.metrics import Scores, area_under_roc
+from fedcore.metrics import Scores, area_under_roc, average
 
 if TYPE_CHECKING:
     from fedcore.config.task import TaskFile
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ADMITTED = "admitted"
 POOLED = "All together"
+AVERAGE = "Plain average"
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,13 @@ def tables_of(story: Story, ledger_heads: Mapping[str, Mapping[str, Any]]) -> di
 def _test_scores(story: Story) -> Table:
     rows = [_test_row(story, party) for party in story.parties]
     if story.outcome.pooled is not None:
+        means = average(story.outcome.reported.values())
+        cells = (number(means["auroc"]), percent(means["accuracy"]), number(means["loss"]))
+        rows.append((AVERAGE, *cells, "", ""))
         rows.append((POOLED, *_score_cells(story.outcome.pooled)))
     return Table(
-        "Test scores, per party and pooled over all images of the parties that reported",
+        "Test scores per party, their plain average, and pooled over all images of those "
+        "that reported",
         ("Party", "AUROC", "Accuracy", "Loss", "Test patients", "Test images"),
         rows,
         numeric=frozenset(range(1, 6)),
@@ -142,6 +147,7 @@ def _rounds(records: Sequence[Record]) -> Table:
             number(record.loss),
             percent(record.accuracy),
             number(record.auroc),
+            number(record.average_auroc),
             f"{sum(one.status == ADMITTED for one in record.parties.values())}",
             duration(record.seconds),
             size(record.bytes_up),
@@ -149,9 +155,19 @@ def _rounds(records: Sequence[Record]) -> Table:
         )
         for record in records
     ]
-    columns = ("Round", "Loss", "Accuracy", "AUROC", "Parties", "Time", "Up", "Down")
+    columns = (
+        "Round",
+        "Loss",
+        "Accuracy",
+        "AUROC",
+        "Average AUROC",
+        "Parties",
+        "Time",
+        "Up",
+        "Down",
+    )
     caption = "Federated validation scores after each round"
-    return Table(caption, columns, rows, numeric=frozenset(range(1, 8)))
+    return Table(caption, columns, rows, numeric=frozenset(range(1, 9)))
 
 
 def _absences(story: Story) -> Table:

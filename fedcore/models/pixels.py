@@ -18,10 +18,26 @@ class Normalisation:
     std: tuple[float, ...]
 
 
+OWN_NOTE = (
+    "trained on images that each party normalised by its own training pixels: give images as "
+    "(pixel - mean) / std, pixels in 0..1, mean and std per channel over your own training images"
+)
+
+
 def normalisation(section: DataSection, channels: int) -> Normalisation:
-    """ImageNet's constants (for one channel their average), or nothing: mean 0 and std 1."""
-    if section.normalize == "none":
+    """ImageNet's constants (for one channel their average), or nothing: mean 0 and std 1.
+
+    Nothing for `own`, too: those numbers are the party's, and stay there.
+    """
+    if section.normalize in ("none", "own"):
         return Normalisation((0.0,) * channels, (1.0,) * channels)
     if channels == 1:
         return Normalisation((sum(IMAGENET_MEAN) / 3,), (sum(IMAGENET_STD) / 3,))
     return Normalisation(IMAGENET_MEAN, IMAGENET_STD)
+
+
+def described(section: DataSection, channels: int) -> dict[str, object]:
+    """The normalisation as a served model's description has it."""
+    constants = normalisation(section, channels)
+    plain: dict[str, object] = {"mean": list(constants.mean), "std": list(constants.std)}
+    return plain | ({"own": OWN_NOTE} if section.normalize == "own" else {})

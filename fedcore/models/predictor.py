@@ -19,18 +19,22 @@ from fedcore.config.base import validate
 from fedcore.config.model import ModelSection
 from fedcore.config.task import TaskFile
 from fedcore.errors import ModelError, problem
-from fedcore.models.pixels import Normalisation, normalisation
+from fedcore.models.pixels import OWN_NOTE, Normalisation, normalisation
 
 Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Description:
-    """All that is needed besides the weights: network, normalisation, class names in order."""
+    """All that is needed besides the weights: network, normalisation, class names in order.
+
+    With `own`, images come normalised by whoever asks, with the numbers of their own images.
+    """
 
     model: ModelSection
     normalisation: Normalisation
     classes: tuple[str, ...]
+    own: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, to be stored beside the weights."""
@@ -39,6 +43,7 @@ class Description:
             "normalisation": {
                 "mean": list(self.normalisation.mean),
                 "std": list(self.normalisation.std),
+                **({"own": OWN_NOTE} if self.own else {}),
             },
             "classes": list(self.classes),
         }
@@ -52,20 +57,21 @@ class Description:
             std = tuple(float(value) for value in constants["std"])
             classes = tuple(str(name) for name in content["classes"])
             section = content["model"]
+            own = "own" in constants
         except (KeyError, TypeError, ValueError):
             raise ModelError(
                 f"{where}: it lacks model, normalisation or classes: give the file that was stored "
                 "with the model"
             ) from None
         model = validate(ModelSection, section, str(where), ModelError)
-        return cls(model, Normalisation(mean, std), classes)
+        return cls(model, Normalisation(mean, std), classes, own)
 
 
 def describe(task: TaskFile, classes: Sequence[str] | None = None) -> Description:
     """The description of a task's model; class names default to the task's, else to numbers."""
     names = classes or task.data.classes or [str(n) for n in range(task.model.num_classes)]
     constants = normalisation(task.data, task.model.input_size[0])
-    return Description(task.model, constants, tuple(names))
+    return Description(task.model, constants, tuple(names), task.data.normalize == "own")
 
 
 class Predictor:
@@ -129,6 +135,8 @@ class Predictor:
         if pixels.ndim != 4 or pixels.shape[1:] != size:
             wanted = f"give shape (N, {size[0]}, {size[1]}, {size[2]})"
             raise ModelError(problem("the request", "images", pixels.shape, wanted))
+        if self.description.own:
+            return pixels
         if pixels.size and not (pixels.min() >= 0 and pixels.max() <= 1):
             span = (float(pixels.min()), float(pixels.max()))
             raise ModelError(

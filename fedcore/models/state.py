@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from fedcore.models.catalogue import first_convolution
+from fedcore.models.layers import head_names
 from fedcore.params import Array, Params, require_schema
 
 # What other rooms call a torch module, so that they need not import torch for its name.
@@ -56,12 +57,8 @@ def shared_names(module: nn.Module, batch_norm: Literal["average", "local"]) -> 
 def replaceable_names(module: nn.Module) -> frozenset[str]:
     """The first convolution's and the classifier's parameters: what pretrained weights may lack."""
     stem, _ = first_convolution(module)
-    layers = [
-        name for name, one in module.named_modules() if isinstance(one, nn.Linear | nn.Conv2d)
-    ]
-    return frozenset(
-        name for name in module.state_dict() if name.rpartition(".")[0] in (stem, layers[-1])
-    )
+    own = {name for name in module.state_dict() if name.rpartition(".")[0] == stem}
+    return head_names(module) | own
 
 
 def _batch_norm_buffers(module: nn.Module) -> list[str]:

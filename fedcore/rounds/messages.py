@@ -185,6 +185,9 @@ class Record(Section):
     loss: float | None = None
     accuracy: float | None = None
     auroc: float | None = None
+    average_loss: float | None = Field(None, description="plain mean of the parties' own losses")
+    average_accuracy: float | None = None
+    average_auroc: float | None = None
     train_loss: float | None = None
     train_accuracy: float | None = None
     bytes_up: int = 0
@@ -207,6 +210,9 @@ class End(Section):
     classes: tuple[str, ...]
     scores: dict[str, dict[str, dict[str, Any] | None]] = Field(
         description="model name -> party id -> test scores (fedcore.metrics.Scores as JSON)"
+    )
+    averages: dict[str, dict[str, float | None]] = Field(
+        default_factory=dict, description="model name -> metric -> plain mean over the parties"
     )
     ledgers: dict[str, LedgerHead] = Field(
         default_factory=dict, description="the newest known head of every ledger, by its owner"

@@ -23,8 +23,17 @@ class Correction(Protocol):
 def corrections_for(
     network: nn.Module, plan: TrainPlan, offsets: Mapping[str, Array]
 ) -> Sequence[Correction]:
-    """The plan's corrections, in the order in which they act; none for plain local training."""
-    return [Proximal(network.parameters(), plan.mu), Control(network, offsets)]
+    """The plan's corrections, in the order in which they act; none for plain local training.
+
+    Clipping comes last: it bounds what the optimiser is given, whatever was added before.
+    """
+    trained = [one for one in network.parameters() if one.requires_grad]
+    return [
+        Proximal(trained, plan.mu),
+        Control(network, offsets),
+        *([Regularisation(trained, plan.l1, plan.l2)] if plan.l1 or plan.l2 else []),
+        *([] if plan.max_grad_norm is None else [Clipping(trained, plan.max_grad_norm)]),
+    ]
 
 
 class Proximal:
@@ -76,3 +85,37 @@ class Control:
 def _beside(parameter: nn.Parameter, array: Array) -> torch.Tensor:
     """The array where its parameter lies, in the same memory layout."""
     return torch.empty_like(parameter).copy_(as_tensor(array))
+
+
+class Regularisation:
+    """The term l1 * sum |w| + l2 * sum w^2 over the trained parameters, as its gradient.
+
+    Where w is 0, the first sum's gradient is taken as 0. With sgd and no clipping, l2 is a
+    `weight_decay` of 2 * l2; the optimiser adds that one after clipping, and adamw outside of its
+    moments.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], l1: float, l2: float) -> None:
+        self._parameters, self._l1, self._l2 = list(parameters), l1, l2
+
+    @torch.no_grad()
+    def pull(self) -> None:
+        """Add the term's gradient to the gradients that are there."""
+        for parameter in self._parameters:
+            if parameter.grad is None:
+                continue
+            if self._l1:
+                parameter.grad.add_(parameter.sign(), alpha=self._l1)
+            if self._l2:
+                parameter.grad.add_(parameter, alpha=2.0 * self._l2)
+
+
+class Clipping:
+    """The whole gradient scaled down to an L2 norm when it is larger (Pascanu et al. 2013)."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter], max_norm: float) -> None:
+        self._parameters, self._max_norm = list(parameters), max_norm
+
+    def pull(self) -> None:
+        """Scale the gradients that are there."""
+        nn.utils.clip_grad_norm_(self._parameters, self._max_norm)

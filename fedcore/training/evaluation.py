@@ -16,7 +16,7 @@ from fedcore.metrics import Scores
 from fedcore.models.inference import Normalise, lay_out, probabilities_of, slices
 from fedcore.models.state import as_tensor, load_params
 from fedcore.params import Params
-from fedcore.training.batches import require_usable
+from fedcore.training.batches import constants_for, require_usable
 from fedcore.training.hardware import Hardware, this_machine
 from fedcore.training.plan import TrainPlan, plan_for
 from fedcore.training.reproducible import reproducible
@@ -81,7 +81,7 @@ def withhold(scores: Scores, min_reported: int) -> Scores | None:
 def _predictions(
     network: nn.Module, images: ImageSet, plan: TrainPlan, machine: Hardware
 ) -> Predictions:
-    normalise = Normalise(plan.normalisation, machine.device)
+    normalise = Normalise(constants_for(images, plan), machine.device)
     truth = _labels(images)
     probabilities, losses = [], []
     for start, end in slices(len(images)):

@@ -26,13 +26,19 @@ class Objective(Protocol):
 class Classes:
     """Cross-entropy of logits (B, C) against class numbers (B,), classes weighed on wish."""
 
-    def __init__(self, weights: torch.Tensor | None) -> None:
-        """`weights` (C,) weigh the classes; `None` weighs all the same."""
-        self._weights = weights
+    def __init__(self, weights: torch.Tensor | None, smoothing: float = 0.0) -> None:
+        """`weights` (C,) weigh the classes; `None` weighs all the same.
+
+        With `smoothing` s, a label says 1 - s + s / C of its class and s / C of each other
+        (Szegedy et al. 2016).
+        """
+        self._weights, self._smoothing = weights, smoothing
 
     def loss(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """See `Objective`."""
-        return cross_entropy(outputs.float(), labels, weight=self._weights)
+        return cross_entropy(
+            outputs.float(), labels, weight=self._weights, label_smoothing=self._smoothing
+        )
 
     def right(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """See `Objective`."""
@@ -41,7 +47,7 @@ class Classes:
 
 def objective_for(plan: TrainPlan, images: ImageSet, machine: Hardware) -> Objective:
     """The objective of the task on a party's training set."""
-    return Classes(_class_weights(plan, images, machine))
+    return Classes(_class_weights(plan, images, machine), plan.label_smoothing)
 
 
 def _class_weights(plan: TrainPlan, images: ImageSet, machine: Hardware) -> torch.Tensor | None:

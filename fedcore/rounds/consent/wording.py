@@ -60,6 +60,9 @@ def _runs(agreement: Agreement, task: TaskFile) -> Iterator[str]:
     yield f"up to {federation.epochs} rounds by {federation.strategy}, in each of them {each}"
     start = model.weights or f"fresh weights (seed {task.seed})"
     yield f"it starts from {start}; no program comes with it: fedcore {agreement.code_version}"
+    if task.pretrain is not None:
+        passes = task.pretrain.epochs
+        yield f"before that, the guest trains it in {passes} pass(es) over public images of its own"
     others = ", ".join(member.label for member in agreement.parties)
     yield f"it is trained by {others}"
 
@@ -93,6 +96,10 @@ def _stays(task: TaskFile, leaving: Leaving, few: int) -> Iterator[str]:
     kept = [name for name in METRICS if name not in leaving.metrics]
     if kept:
         yield f"by this hospital's policy: {', '.join(kept)}"
+    if task.training.optimizer_state == "kept":
+        yield "the optimiser's moments"
+    if task.data.normalize == "own":
+        yield "mean and standard deviation of the training images' pixels"
     if task.federation.batch_norm == "local":
         yield "BatchNorm's running statistics"
     yield f"all numbers over fewer than {few} patients"

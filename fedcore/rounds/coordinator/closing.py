@@ -9,7 +9,7 @@ from typing import Any
 from fedcore.config.federation import METRICS
 from fedcore.errors import NotThere, Refused
 from fedcore.exchange import keys
-from fedcore.metrics import Scores, pool
+from fedcore.metrics import Scores, average, pool
 from fedcore.rounds import sealed
 from fedcore.rounds.coordinator import ledger_parts
 from fedcore.rounds.coordinator.asking import invitation_of, reply_of, staleness_of, wait_for
@@ -69,6 +69,7 @@ def record(desk: Desk, number: int, seconds: float) -> Record:
         seconds=round(seconds, 3),
         ledgers=ledgers,
         **numbers,
+        **{f"average_{name}": value for name, value in _average(known).items()},
     )
     return sealed.settle(desk.store, keys.record(desk.run, number), mine, desk.key)
 
@@ -147,6 +148,7 @@ def conclude(desk: Desk) -> End:
         final=request.models["final"],
         classes=guest.classes if guest else (),
         scores={name: _as_json(scores) for name, scores in tested.items()},
+        averages={name: _average_of(scores) for name, scores in tested.items()},
         ledgers=_final_heads(desk, done[-1], list(said.values())),
     )
     return sealed.settle(desk.store, keys.end(desk.run), mine, desk.key)
@@ -198,6 +200,15 @@ def _numbers(scores: Scores | None) -> dict[str, Any]:
     if scores is None:
         return dict.fromkeys(METRICS)
     return {name: _or_none(value) for name, value in scores.summary().items()}
+
+
+def _average(known: Sequence[Scores]) -> dict[str, float | None]:
+    """The plain mean over parties of each headline number; `None` for what nobody has."""
+    return {**dict.fromkeys(METRICS), **{k: _or_none(v) for k, v in average(known).items()}}
+
+
+def _average_of(scores: dict[str, Scores | None]) -> dict[str, float | None]:
+    return _average([score for score in scores.values() if score is not None])
 
 
 def _weighted(combined: Combined, replies: dict[str, Reply], name: str) -> float | None:

@@ -32,7 +32,7 @@ class Desk:
     """`spool` is this party's own working folder for the run; nothing in it leaves.
 
     `fence` ends this process once another one acts for the party; `leaving` says what the
-    hospital's policy lets leave.
+    hospital's policy lets leave; `public` opens the guest's public images for pretraining.
     """
 
     run: str
@@ -50,6 +50,7 @@ class Desk:
     pinned_coordinator: str | None = None
     fence: Fence | Unfenced = field(default_factory=Unfenced)
     leaving: Leaving = EVERYTHING
+    public: Callable[[], Cohort] | None = None
 
     @property
     def party(self) -> str:

@@ -14,6 +14,9 @@ from fedcore.params import Params, schema
 from fedcore.rounds import sealed
 from fedcore.rounds.messages import Agreement, Hello
 from fedcore.rounds.party.desk import Desk
+from fedcore.rounds.party.pretraining import pretrained
+from fedcore.training.freezing import require_freezable
+from fedcore.training.plan import plan_for
 
 # Seconds after which a party looks whether the guest founded a similar run with another task file.
 PATIENCE = 5.0
@@ -71,11 +74,13 @@ def greet(desk: Desk, weights: Path | None = None) -> Hello:
     """Say hello, once: counts and fingerprints of the data, never the data.
 
     The guest also puts the initial model into the exchange: fresh from the task file's seed, or
-    from `weights` (a file) or the exchange object that `model.weights` names.
+    from `weights` (a file) or the exchange object that `model.weights` names; then trained on
+    its public images, if the task has that stage.
     """
+    require_freezable(desk.network, plan_for(desk.task))
     body = None
     if desk.member.role == "guest":
-        body = codec.encode(_initial_params(desk, weights))
+        body = codec.encode(pretrained(desk, _initial_params(desk, weights)))
     initial = keys.initial(desk.party, desk.run)
     hello = Hello(
         run=desk.run,

@@ -11,11 +11,12 @@ from fedcore.models.state import shared_names
 from fedcore.params import CONTROL, Array, Params, clip, prefixed, select, subtract
 from fedcore.rounds import sealed
 from fedcore.rounds.messages import Invitation, Reply
-from fedcore.rounds.party import controls, spool, weights
+from fedcore.rounds.party import carrying, controls, spool, weights
 from fedcore.rounds.party.desk import Desk
 from fedcore.rounds.party.requests import invitation
 from fedcore.rounds.party.spool import Spooled
 from fedcore.rounds.waiting import with_room
+from fedcore.training.carried import Carried
 from fedcore.training.checkpoint import Checkpoint
 from fedcore.training.local import TrainResult, train_round
 from fedcore.training.normaliser import normaliser
@@ -41,13 +42,15 @@ def train(desk: Desk, number: int) -> str:
     start = weights.open_model(desk, asked.weights)
     begun, held = weights.with_home(desk, start, number), controls.take_up(desk, asked, start)
     checkpoint = _checkpoint(desk, asked)
-    result = _train(desk, begun, number, checkpoint, held.offsets)
+    before = carrying.before(desk, number)
+    result = _train(desk, begun, number, checkpoint, held.offsets, before)
     turned = controls.turn(desk, held, begun, result)
     update = {**_update(desk, start, result.params), **prefixed(CONTROL, turned)}
     body = codec.encode(update)
 
     def keep() -> str:
         weights.keep_home(desk, result.params, number)
+        carrying.keep(desk, result.carried, number)
         sha256 = sealed.reference("spool", body).sha256
         controls.keep(desk, held, turned, number, sha256)
         return _spool(desk, asked, body, result)
@@ -105,7 +108,12 @@ def _update(desk: Desk, start: Params, trained: Params) -> Params:
 
 
 def _train(
-    desk: Desk, start: Params, number: int, checkpoint: Checkpoint, offsets: Mapping[str, Array]
+    desk: Desk,
+    start: Params,
+    number: int,
+    checkpoint: Checkpoint,
+    offsets: Mapping[str, Array],
+    before: Carried,
 ) -> TrainResult:
     return train_round(
         desk.network,
@@ -117,6 +125,7 @@ def _train(
         on_step=lambda step, total, loss: desk.progress("train", step, total, loss),
         checkpoint=checkpoint,
         offsets=offsets,
+        carried=before,
     )
 
 
