@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import fedcore
 from fedcore.audit.ledger import Ledger
@@ -77,16 +78,23 @@ def simulate(
     guest: str | None = None,
     run: str | None = None,
     weights: Path | None = None,
+    modalities: Mapping[str, str] = MappingProxyType({}),
 ) -> Outcome:
     """Train on `folders` (party id -> data folder); the guest is the first party unless named.
+
+    `modalities` says of each party what its images are, where the task file names modalities.
 
     Raises what the parties and the coordinator raise: `ContractBroken`, `QuorumNotMet`, ...
     """
     cohorts = {
-        owner: open_cohort(folder, task, world.workdir / "cache" / owner)
+        owner: open_cohort(
+            folder, task.seen_by(modalities.get(owner)), world.workdir / "cache" / owner
+        )
         for owner, folder in folders.items()
     }
-    return simulate_cohorts(task, cohorts, world, guest=guest, run=run, weights=weights)
+    return simulate_cohorts(
+        task, cohorts, world, guest=guest, run=run, weights=weights, modalities=modalities
+    )
 
 
 def simulate_cohorts(
@@ -97,6 +105,7 @@ def simulate_cohorts(
     guest: str | None = None,
     run: str | None = None,
     weights: Path | None = None,
+    modalities: Mapping[str, str] = MappingProxyType({}),
 ) -> Outcome:
     """`simulate` for data that is open already."""
     first = guest or next(iter(cohorts))
@@ -106,7 +115,10 @@ def simulate_cohorts(
     )
     name = run_id(task, cohorts, run)
     lead = _coordinator_desk(task, members, name, world)
-    desks = [_party_desk(task, one, name, cohorts[one.party_id], world) for one in members]
+    desks = [
+        _party_desk(task, one, name, cohorts[one.party_id], world, modalities.get(one.party_id))
+        for one in members
+    ]
     coordinator.found(lead)
     for desk in desks:
         party.join(desk)
@@ -166,7 +178,12 @@ def _coordinator_desk(
 
 
 def _party_desk(
-    task: TaskFile, member: Member, run: str, cohort: Cohort, world: World
+    task: TaskFile,
+    member: Member,
+    run: str,
+    cohort: Cohort,
+    world: World,
+    modality: str | None,
 ) -> party.Desk:
     spool = world.workdir / "spool" / run / member.party_id
     spool.mkdir(parents=True, exist_ok=True)
@@ -180,8 +197,9 @@ def _party_desk(
         watch=world.watch,
         code_version=fedcore.__version__,
         cohort=cohort,
-        network=build(task.model, task.seed),
+        network=build(task.model, task.seed, modality=modality),
         spool=spool,
+        modality=modality,
     )
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from fedcore.config.base import Section
+from fedcore.config.base import Section, misfit
 from fedcore.errors import nearest
 
-STRATEGIES = ("fedavg", "fedprox")
+STRATEGIES = ("fedavg", "fedprox", "fedbn", "fedper", "fedrep", "ditto")
 METRICS = ("accuracy", "auroc", "loss")
+Part = Literal["norms", "statistics", "head"]
+# What each strategy leaves at the party; the others share the whole network.
+STAYS_HOME: dict[str, Part] = {"fedbn": "norms", "fedper": "head", "fedrep": "head"}
 
 
 class EarlyStopping(Section):
@@ -34,6 +37,19 @@ class FederationSection(Section):
         None, ge=1, description="optimiser steps per round, in place of local_epochs"
     )
     mu: float = Field(0.01, ge=0, description="weight of FedProx's proximal term")
+    head_epochs: int = Field(
+        10, ge=1, le=1000, description="fedrep: passes that train the head alone, before the body"
+    )
+    lam: float = Field(
+        0.1, ge=0, description="ditto: how strongly the personal model is drawn to the global one"
+    )
+    finetune_epochs: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="after the end, passes of each party over its own data from the best model; "
+        "what comes of it stays there",
+    )
     weighting: Literal["patients", "images", "equal"] = Field(
         "patients", description="what a party's update is weighted by"
     )
@@ -68,3 +84,23 @@ class FederationSection(Section):
         if name not in METRICS:
             raise ValueError(f"no such metric; {nearest(name, METRICS)}")
         return name
+
+    @model_validator(mode="after")
+    def _one_personal_model(self) -> Self:
+        if self.strategy == "ditto" and self.finetune_epochs:
+            remedy = "ditto makes personal models already: leave it at 0"
+            raise misfit("finetune_epochs", self.finetune_epochs, remedy)
+        return self
+
+    @property
+    def kept_home(self) -> frozenset[Part]:
+        """The parts of the network that never leave a party."""
+        parts: set[Part] = {"statistics"} if self.batch_norm == "local" else set()
+        if self.strategy in STAYS_HOME:
+            parts.add(STAYS_HOME[self.strategy])
+        return frozenset(parts)
+
+    @property
+    def personal(self) -> bool:
+        """Whether each party has a model of its own beside the global one."""
+        return self.strategy == "ditto" or self.finetune_epochs > 0

@@ -35,6 +35,11 @@ class Leaving(Section):
         description="numbers that may leave: loss and accuracy of the training, "
         "scores (counts and histograms) of global models on validation and test patients",
     )
+    local_model: bool = Field(
+        False,
+        description="whether the other hospitals may receive what the network learned here alone, "
+        "to score it on their patients (evaluation.cross_site)",
+    )
     min_reported: int = Field(
         5,
         ge=1,
@@ -49,7 +54,7 @@ class Leaving(Section):
 
 
 # Nobody's policy: what the task file says goes (simulations, and the command that a person types).
-EVERYTHING = Leaving(min_reported=1)
+EVERYTHING = Leaving(min_reported=1, local_model=True)
 
 
 class Transfer(Section):
@@ -187,6 +192,8 @@ leaving:
   # loss, accuracy: of the training, one number each per round.
   # scores: counts and histograms of global models on validation and test patients.
   metrics: [loss, accuracy, scores]
+  # The last model of this hospital alone, to every other hospital (evaluation.cross_site).
+  local_model: false
   # Numbers over fewer patients than this stay here, whatever the task file says.
   min_reported: 5
 

@@ -11,6 +11,10 @@ from fedcore.strategies.rule import Rule
 RULES: Mapping[str, Callable[[FederationSection], Rule]] = {
     "fedavg": lambda _: Averaging(),
     "fedprox": lambda _: Averaging(),
+    "fedbn": lambda _: Averaging(),
+    "fedper": lambda _: Averaging(),
+    "fedrep": lambda _: Averaging(),
+    "ditto": lambda _: Averaging(),
 }
 
 

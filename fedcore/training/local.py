@@ -18,9 +18,10 @@ from fedcore.models.inference import lay_out
 from fedcore.models.state import load_params, to_params
 from fedcore.params import Array, Params, digest, require_finite
 from fedcore.training import moment
+from fedcore.training.alternation import alternating
 from fedcore.training.batches import Feed, draws, require_usable
 from fedcore.training.checkpoint import Checkpoint
-from fedcore.training.corrections import corrections_for
+from fedcore.training.corrections import Toward, corrections_for
 from fedcore.training.hardware import Hardware, this_machine
 from fedcore.training.objectives import Objective, objective_for
 from fedcore.training.optimizers import make_optimizer
@@ -54,6 +55,7 @@ def train_round(  # noqa: PLR0913 (most have a default)
     hardware: Hardware | None = None,
     on_step: OnStep | None = None,
     checkpoint: Checkpoint | None = None,
+    toward: Toward | None = None,
 ) -> TrainResult:
     """Train `network`, starting from `start`, for round `number` (from 1) on a party's images.
 
@@ -64,6 +66,8 @@ def train_round(  # noqa: PLR0913 (most have a default)
     With a `checkpoint`, a round that was begun with the same weights goes on from there, with the
     same bits as if it had never stopped; it is the caller's to remove once the result is safe.
 
+    With `toward`, the network is a personal one that is drawn to another model.
+
     Raises `DataError` for images that do not fit, `Refused` for a `start` of another schema,
     `TrainingFailed` when the loss is no number any more or memory runs out.
     """
@@ -72,19 +76,21 @@ def train_round(  # noqa: PLR0913 (most have a default)
     with reproducible(derive_seed(plan.seed, "torch", party_id, number), machine):
         lay_out(network, machine.device, machine.layout)
         load_params(network, start)
-        training = _Training(network, plan, machine, objective_for(plan, images, machine))
+        training = _Training(network, plan, machine, objective_for(plan, images, machine), toward)
         steps = plan.steps_per_round(len(images))
         kept = _Kept(checkpoint, training)
         own: dict[str, str | int] = {"party": party_id, "round": number, "images": len(images)}
         begun = kept.take_up(own | _bits_of(task, start, machine))
         feed = Feed(images, plan, machine)
         coming = islice(draws(plan, len(images), party_id, number), begun, None)
-        for done, draw in enumerate(coming, start=begun):
-            rate = learning_rate(plan, (number - 1) * steps + done, plan.rounds * steps, steps)
-            loss = training.step(*feed.batch(draw), rate)
-            with kept.at(done + 1):
-                if _looked_at(machine, done + 1, steps):
-                    _look(float(loss), done + 1, steps, plan, on_step)
+        with alternating(network, plan, len(images)) as turn:
+            for done, draw in enumerate(coming, start=begun):
+                turn(done)
+                rate = learning_rate(plan, (number - 1) * steps + done, plan.rounds * steps, steps)
+                loss = training.step(*feed.batch(draw), rate)
+                with kept.at(done + 1):
+                    if _looked_at(machine, done + 1, steps):
+                        _look(float(loss), done + 1, steps, plan, on_step)
         return TrainResult(_trained(network, plan), training.metrics(), steps, len(images))
 
 
@@ -135,11 +141,16 @@ class _Training:
     """Network, optimiser and running sums of one round; everything stays on the device."""
 
     def __init__(
-        self, network: nn.Module, plan: TrainPlan, machine: Hardware, objective: Objective
+        self,
+        network: nn.Module,
+        plan: TrainPlan,
+        machine: Hardware,
+        objective: Objective,
+        toward: Toward | None,
     ) -> None:
         self._network = network.train()
         self._optimizer = make_optimizer(network, plan)
-        self._corrections = corrections_for(network, plan)
+        self._corrections = corrections_for(network, plan, toward)
         self._objective = objective
         self._machine = machine
         self._seen = torch.zeros((), dtype=torch.int64)

@@ -18,6 +18,7 @@ class TrainPlan:
     batch_size: int
     local_epochs: int
     local_steps: int | None
+    head_epochs: int
     lr: float
     optimizer: Literal["sgd", "adam", "adamw"]
     momentum: float
@@ -33,14 +34,19 @@ class TrainPlan:
     normalisation: Normalisation
 
     def steps_per_round(self, images: int) -> int:
-        """Optimiser steps of one round over `images` images."""
+        """Optimiser steps of one round over `images` images, those of the head alone included."""
+        head = self.head_steps(images)
         if self.local_steps is not None:
-            return self.local_steps
-        return self.local_epochs * len(batch_bounds(images, self.batch_size))
+            return head + self.local_steps
+        return head + self.local_epochs * len(batch_bounds(images, self.batch_size))
+
+    def head_steps(self, images: int) -> int:
+        """With how many steps of the head alone a round begins (FedRep; otherwise none)."""
+        return self.head_epochs * len(batch_bounds(images, self.batch_size))
 
 
 def plan_for(task: TaskFile) -> TrainPlan:
-    """The plan in a task file; `mu` is 0 unless the strategy is fedprox."""
+    """The plan in a task file; what belongs to another strategy than the task's is 0."""
     federation, training = task.federation, task.training
     return TrainPlan(
         seed=task.seed,
@@ -48,6 +54,7 @@ def plan_for(task: TaskFile) -> TrainPlan:
         batch_size=federation.batch_size,
         local_epochs=federation.local_epochs,
         local_steps=federation.local_steps,
+        head_epochs=federation.head_epochs if federation.strategy == "fedrep" else 0,
         lr=federation.lr,
         optimizer=training.optimizer,
         momentum=training.momentum,

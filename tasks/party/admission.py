@@ -65,6 +65,7 @@ def take_seat(home: str, run: str, reconnect_interval: float = 5.0) -> str:
         data=str(door.data),
         output=str(door.home / "runs" / run / "output"),
         coordinator_key=signer,
+        modality=door.file.local.modality,
         policy=door.policy(),
         reconnect_interval=reconnect_interval,
     )

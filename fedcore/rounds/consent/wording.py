@@ -9,6 +9,12 @@ from fedcore.config.policy import Leaving
 from fedcore.config.task import TaskFile
 from fedcore.rounds.messages import Agreement
 
+PARTS = {
+    "head": "the network's head (its last layer)",
+    "norms": "BatchNorm's weights and running statistics",
+    "statistics": "BatchNorm's running statistics",
+}
+
 
 @dataclass(frozen=True)
 class Plain:
@@ -75,6 +81,13 @@ def _leaves(task: TaskFile, leaving: Leaving, few: int) -> Iterator[str]:
             "each round and at the end: counts and histograms of the global model's answers, over "
             f"at least {few} validation or test patients"
         )
+    if "scores" in leaving.metrics and task.federation.personal:
+        yield "the same counts of this hospital's personal model's answers"
+    if task.evaluation.cross_site:
+        yield (
+            "at the end, TO EVERY OTHER HOSPITAL: the model as it was trained here in the last "
+            "round, to be scored on their patients"
+        )
 
 
 def _stays(task: TaskFile, leaving: Leaving, few: int) -> Iterator[str]:
@@ -82,6 +95,7 @@ def _stays(task: TaskFile, leaving: Leaving, few: int) -> Iterator[str]:
     kept = [name for name in ("loss", "accuracy", "scores") if name not in leaving.metrics]
     if kept:
         yield f"by this hospital's policy: {', '.join(kept)}"
-    if task.federation.batch_norm == "local":
-        yield "BatchNorm's running statistics"
+    if task.federation.personal:
+        yield "this hospital's personal model"
+    yield from (PARTS[part] for part in sorted(task.federation.kept_home))
     yield f"all numbers over fewer than {few} patients"

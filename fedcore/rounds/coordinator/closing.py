@@ -15,12 +15,15 @@ from fedcore.rounds.coordinator import ledger_parts
 from fedcore.rounds.coordinator.asking import LATE, invitation_of, reply_of, wait_for
 from fedcore.rounds.coordinator.combining import combined_of
 from fedcore.rounds.coordinator.desk import Desk
+from fedcore.rounds.coordinator.local_models import publish_local_models
 from fedcore.rounds.coordinator.resuming import records
 from fedcore.rounds.messages import (
     Combined,
     End,
     FinalEvaluation,
     LedgerHead,
+    Numbers,
+    ObjectRef,
     PartyResult,
     Record,
     Reply,
@@ -29,6 +32,7 @@ from fedcore.rounds.messages import (
 from fedcore.rounds.selection import best_round
 
 FINAL = 0
+PERSONAL = "personal"  # names a party's own model among its scores, of which nobody has a hash
 SCORED = "scored"
 
 
@@ -46,8 +50,7 @@ def record(desk: Desk, number: int, seconds: float) -> Record:
     replies = {party: reply_of(desk, invitation, party) for party in combined.weights}
     said = {party: _said(desk, number, party) for party in combined.weights}
     scores = {party: _scores_of(desk, one, combined.model.sha256) for party, one in said.items()}
-    known = [score for score in scores.values() if score is not None]
-    numbers = _numbers(pool(known))
+    own = {party: _scores_of(desk, one, PERSONAL) for party, one in said.items()}
     # Before the marker: nobody comes back to a round that is done.
     desk.ledger.append_once("recorded", {"round": number, "model": combined.model.sha256})
     ledgers = _heads(desk, number, [*replies.values(), *said.values()])
@@ -55,26 +58,39 @@ def record(desk: Desk, number: int, seconds: float) -> Record:
         run=desk.run,
         round=number,
         model=combined.model,
-        parties=_party_results(desk, combined, replies, scores),
+        parties=_party_results(desk, combined, replies, scores, own),
         train_loss=_weighted(combined, replies, "loss"),
         train_accuracy=_weighted(combined, replies, "accuracy"),
         bytes_up=sum(reply.update.size for reply in replies.values()),
         bytes_down=invitation.weights.size * len(invitation.parties),
         seconds=round(seconds, 3),
         ledgers=ledgers,
-        **numbers,
+        personal=_personal(_pooled(own)),
+        **_numbers(_pooled(scores)),
     )
     return sealed.settle(desk.store, keys.record(desk.run, number), mine, desk.key)
 
 
 def request_final_test(desk: Desk) -> FinalEvaluation:
-    """Ask every party to score the best and the final model on its test split."""
+    """Ask every party to score the best and the final model on its test split.
+
+    With `evaluation.cross_site`, every party's last local model as well.
+    """
+    standing = desk.recall(keys.final_evaluation(desk.run), FinalEvaluation, desk.key.public)
+    if standing is not None:
+        return standing
     done = records(desk)
     best = best_round(done, desk.task.federation.select_by)
+    named: dict[str, tuple[ObjectRef, int]] = {
+        "best": (best.model, best.round),
+        "final": (done[-1].model, done[-1].round),
+    }
+    if desk.task.evaluation.cross_site:
+        named |= publish_local_models(desk, done)
     request = FinalEvaluation(
         run=desk.run,
-        models={"best": best.model, "final": done[-1].model},
-        rounds={"best": best.round, "final": done[-1].round},
+        models={name: ref for name, (ref, _) in named.items()},
+        rounds={name: number for name, (_, number) in named.items()},
     )
     return sealed.settle(desk.store, keys.final_evaluation(desk.run), request, desk.key)
 
@@ -86,11 +102,12 @@ def conclude(desk: Desk) -> End:
     guest = desk.hello(desk.guest.party_id)
     early = len(done) < desk.task.federation.epochs
     said = {party: _said(desk, FINAL, party) for party in desk.hellos()}
-    tested = {
-        name: {party: _scores_of(desk, one, ref.sha256) for party, one in said.items()}
-        for name, ref in request.models.items()
-    }
     named = {name: ref.sha256 for name, ref in request.models.items()}
+    asked = named | ({PERSONAL: PERSONAL} if desk.task.federation.personal else {})
+    tested = {
+        name: {party: _scores_of(desk, one, found) for party, one in said.items()}
+        for name, found in asked.items()
+    }
     desk.ledger.append_once("training_ended", {"rounds": len(done), **named})
     mine = End(
         run=desk.run,
@@ -111,12 +128,14 @@ def _party_results(
     combined: Combined,
     replies: dict[str, Reply],
     scores: dict[str, Scores | None],
+    own: dict[str, Scores | None],
 ) -> dict[str, PartyResult]:
     results = {}
     for member in desk.members:
         party = member.party_id
         if party in replies:
-            results[party] = _admitted(desk, combined, replies[party], scores[party])
+            admitted = _admitted(desk, combined, replies[party], scores[party])
+            results[party] = admitted.model_copy(update={"personal": _personal(own[party])})
         else:
             status = combined.absent.get(party) or desk.refusal(party) or _unheard(desk, party)
             results[party] = PartyResult(role=member.role, status=status)
@@ -146,6 +165,15 @@ def _numbers(scores: Scores | None) -> dict[str, Any]:
     if scores is None:
         return dict.fromkeys(METRICS)
     return {name: _or_none(value) for name, value in scores.summary().items()}
+
+
+def _personal(scores: Scores | None) -> Numbers | None:
+    """The headline numbers of personal models; nothing where nobody has one."""
+    return Numbers(**_numbers(scores)) if scores is not None else None
+
+
+def _pooled(scores: dict[str, Scores | None]) -> Scores | None:
+    return pool([one for one in scores.values() if one is not None])
 
 
 def _weighted(combined: Combined, replies: dict[str, Reply], name: str) -> float | None:
@@ -192,8 +220,8 @@ def _said(desk: Desk, number: int, party: str) -> Score | None:
     return score
 
 
-def _scores_of(desk: Desk, score: Score | None, sha256: str) -> Scores | None:
-    """The scores of one model; `None` when late, withheld or refused."""
+def _scores_of(desk: Desk, score: Score | None, name: str) -> Scores | None:
+    """The scores of one model, by its hash or `personal`; `None`: late, withheld or refused."""
     if score is None:
         return None
     try:
@@ -201,7 +229,7 @@ def _scores_of(desk: Desk, score: Score | None, sha256: str) -> Scores | None:
     except (KeyError, ValueError, TypeError, IndexError):
         _refuse_scores(desk, score.round, score.party)
         return None
-    one = found.get(sha256)
+    one = found.get(name)
     return one if one is not None and len(one.confusion) == desk.task.model.num_classes else None
 
 

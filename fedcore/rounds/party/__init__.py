@@ -2,6 +2,7 @@
 
 from fedcore.rounds.party.desk import Desk
 from fedcore.rounds.party.greeting import greet, join, require_same_task
+from fedcore.rounds.party.personal import personal_model
 from fedcore.rounds.party.requests import Request, next_request
 from fedcore.rounds.party.scoring import score, score_final
 from fedcore.rounds.party.training import train, upload
@@ -13,6 +14,7 @@ __all__ = [
     "greet",
     "join",
     "next_request",
+    "personal_model",
     "require_same_task",
     "score",
     "score_final",

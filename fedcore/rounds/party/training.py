@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from fedcore.config.policy import METRICS
 from fedcore.errors import Refused
 from fedcore.exchange import codec, keys
-from fedcore.models.state import shared_names
 from fedcore.params import Params, clip, select, subtract
 from fedcore.rounds import sealed
 from fedcore.rounds.messages import Invitation, Reply
-from fedcore.rounds.party import spool, weights
+from fedcore.rounds.party import personal, spool, weights
 from fedcore.rounds.party.desk import Desk
 from fedcore.rounds.party.requests import invitation
 from fedcore.rounds.party.spool import Spooled
@@ -31,12 +30,17 @@ def train(desk: Desk, number: int) -> str:
     if asked.task_hash != desk.task.fingerprint():
         raise Refused("wrong_task", f"the invitation to round {number}")
     done = _spooled(desk, asked)
-    if done is not None:
-        return done.sha256
-    start = weights.open_model(desk, asked.weights)
+    sha256 = done.sha256 if done is not None else _train_shared(desk, asked)
+    personal.train_beside(desk, asked)
+    return sha256
+
+
+def _train_shared(desk: Desk, asked: Invitation) -> str:
+    """Train the global model on, spool what was learned; the update's SHA-256."""
+    number, start = asked.round, weights.open_model(desk, asked.weights)
     checkpoint = _checkpoint(desk, asked)
     result = _train(desk, weights.with_home(desk, start, number), number, checkpoint)
-    shared = shared_names(desk.network, desk.task.federation.batch_norm)
+    shared = desk.shared
     limit = desk.task.federation.clip_norm
     update = clip(subtract(select(result.params, shared), select(start, shared)), limit)
 
@@ -83,7 +87,7 @@ def _train(desk: Desk, start: Params, number: int, checkpoint: Checkpoint) -> Tr
         desk.network,
         start,
         desk.cohort.train,
-        desk.task,
+        desk.seen_task,
         party_id=desk.party,
         number=number,
         on_step=lambda step, total, loss: desk.progress("train", step, total, loss),
