@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fedcore.explain.matrix import matrix_of
 from fedcore.explain.outcome import outcome_of
 from fedcore.explain.palette import RC
 
@@ -53,7 +54,7 @@ class Drawing:
 
 def drawings(agreement: Agreement, records: Sequence[Record], end: End) -> list[Drawing]:
     """The figures that have something to show, in the order of the report."""
-    from fedcore.explain import plot_curves, plot_scores  # noqa: PLC0415
+    from fedcore.explain import plot_curves, plot_matrix, plot_scores  # noqa: PLC0415
 
     outcome = outcome_of(end)
     found = []
@@ -62,6 +63,10 @@ def drawings(agreement: Agreement, records: Sequence[Record], end: End) -> list[
         found.append(
             Drawing("curves", alt, lambda: plot_curves.curves(agreement, records, end.best_round))
         )
+    table = matrix_of(agreement, end)
+    if table is not None:
+        alt = "AUROC of every model on every party's test images"
+        found.append(Drawing("matrix", alt, lambda: plot_matrix.matrix(table)))
     pooled = outcome.pooled
     if pooled is None:
         return found
@@ -77,7 +82,10 @@ def drawings(agreement: Agreement, records: Sequence[Record], end: End) -> list[
 def write_figures(
     folder: Path, agreement: Agreement, records: Sequence[Record], end: End
 ) -> list[Path]:
-    """Write `curves.png`, `roc.png`, `confusion.png`, `calibration.png`: those that have data."""
+    """Write `curves.png`, `matrix.png`, `roc.png`, `confusion.png`, `calibration.png`.
+
+    Those that have data.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for drawing in drawings(agreement, records, end):

@@ -1,6 +1,6 @@
 """Does a personal part, a personal model or another modality help the small hospital? By how much?
 
-    python tests/benchmarks/personal.py [--size 32] [--rounds 15] [--images 480] [--seeds 3]
+    python tests/benchmarks/personal.py [--size 28] [--rounds 10] [--images 240] [--seeds 3]
     python tests/benchmarks/personal.py --quick       # a minute, writes no page
 
 Run by hand; everything goes through `fedcore.simulation`, which gives the bits of the command.
@@ -181,9 +181,9 @@ def _run(
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--size", type=int, default=32, help="side of the network's input")
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--images", type=int, default=480, help="training images at A and at B")
+    parser.add_argument("--size", type=int, default=28, help="side of the network's input")
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--images", type=int, default=240, help="training images at A and at B")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="tiny, to see that all of it runs")
     args = parser.parse_args()
