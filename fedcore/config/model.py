@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import Field, field_validator
 
 from fedcore.config.base import Section
 
 MODALITY = re.compile(r"[a-z][a-z0-9_]{0,15}")
 
 
-def _sensible_size(size: tuple[int, int, int]) -> tuple[int, int, int]:
+def _sensible_size(size: tuple[int, int, int] | None) -> tuple[int, int, int] | None:
+    if size is None:
+        return None
     if size[0] not in (1, 3):
         raise ValueError("the first number is the channels: 1 or 3")
     if not all(8 <= side <= 2048 for side in size[1:]):
@@ -20,22 +21,21 @@ def _sensible_size(size: tuple[int, int, int]) -> tuple[int, int, int]:
     return size
 
 
-Size = Annotated[tuple[int, int, int], AfterValidator(_sensible_size)]
-
-
 class Modality(Section):
     """One kind of image in a cross-modal training; its encoder is shared by its parties alone."""
 
-    input_size: Size | None = Field(
+    input_size: tuple[int, int, int] | None = Field(
         None, description="channels, height and width in pixels; by default the model's"
     )
+
+    _sensible = field_validator("input_size")(_sensible_size)
 
 
 class ModelSection(Section):
     """Which network is trained."""
 
     name: str = Field("resnet18", description="a classifier of torchvision's catalogue, or cnn")
-    input_size: Size = Field(
+    input_size: tuple[int, int, int] = Field(
         (3, 224, 224), description="channels (1 or 3), height and width in pixels"
     )
     num_classes: int = Field(2, ge=2, le=1000, description="number of classes, 2 to 1000")
@@ -48,6 +48,8 @@ class ModelSection(Section):
         description="cross-modal: kinds of image by name, each with an encoder of its own before "
         "the shared trunk and head; each party's file says which one it has",
     )
+
+    _sensible = field_validator("input_size")(_sensible_size)
 
     @field_validator("modalities")
     @classmethod
