@@ -48,14 +48,23 @@ def _runs(agreement: Agreement, task: TaskFile) -> Iterator[str]:
     federation, model = task.federation, task.model
     channels, height, width = model.input_size
     kind = "colour" if channels == 3 else "grey"
+    shape = f"{kind} images of {height} x {width} pixels"
+    if model.modalities:
+        shape = f"images of the size agreed for their modality ({', '.join(model.modalities)})"
     yield (
         f"a {model.name} network learns to tell {model.num_classes} classes apart from this "
-        f"hospital's images, as {kind} images of {height} x {width} pixels"
+        f"hospital's images, as {shape}"
     )
     each = f"{federation.local_epochs} pass(es) over the training images"
     if federation.local_steps is not None:
         each = f"{federation.local_steps} steps of {federation.batch_size} images"
+    if federation.strategy == "fedrep":
+        each = f"{federation.head_epochs} pass(es) that train the last layer alone, then {each}"
     yield f"up to {federation.epochs} rounds by {federation.strategy}, in each of them {each}"
+    if federation.strategy == "ditto":
+        yield "in each round also a personal model of this hospital, trained as long as the other"
+    if federation.finetune_epochs:
+        yield f"at the end {federation.finetune_epochs} pass(es) to fine-tune a personal model"
     start = model.weights or f"fresh weights (seed {task.seed})"
     yield f"it starts from {start}; no program comes with it: fedcore {agreement.code_version}"
     others = ", ".join(member.label for member in agreement.parties)
