@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import pytest
-from rounds_story import ByHand, hospitals, model, task_file, write_pictures
+from rounds_story import hospitals, task_file
+from sharing_story import arrays_of, spooled
 from test_simulated_training import Failing, bits, stories, world
 
-from fedcore.config.task import TaskFile
 from fedcore.data.cohort import Cohort, open_cohort
-from fedcore.errors import RunMismatch, TaskFileError, Unreachable
-from fedcore.exchange import codec
+from fedcore.errors import Unreachable
 from fedcore.exchange.memory import MemoryStore
 from fedcore.models.catalogue import build
 from fedcore.models.sharing import home_names
 from fedcore.models.state import to_params
-from fedcore.params import Params, digest
-from fedcore.rounds import coordinator
-from fedcore.simulation import World, simulate_cohorts
+from fedcore.params import digest
+from fedcore.simulation import simulate_cohorts
 
 KEPT = [
     {"strategy": "fedbn"},
@@ -39,18 +35,6 @@ def cohorts(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Cohort]:
         name: open_cohort(data, task_file(), folder / f"state-{name}")
         for name, data in hospitals(folder).items()
     }
-
-
-def arrays_of(place: World) -> dict[str, Params]:
-    """Every object in the exchange that holds arrays."""
-    found = [key for key in place.store.keys("") if key.endswith(".safetensors")]
-    return {key: codec.decode(place.store.get(key)) for key in found}
-
-
-def spooled(folder: Path, party: str, pattern: str) -> list[Params]:
-    """What a party keeps of that name, oldest first."""
-    paths = sorted((folder / "spool").rglob(f"{party}/{pattern}"))
-    return [codec.decode(path.read_bytes()) for path in paths]
 
 
 @pytest.mark.parametrize("federation", KEPT, ids=NAMES)
@@ -208,117 +192,3 @@ def test_fine_tuning_ends_in_a_model_of_the_partys_own(cohorts, tmp_path) -> Non
 def test_ditto_with_fine_tuning_is_one_personal_model_too_many() -> None:
     with pytest.raises(ValueError, match="ditto makes personal models already"):
         task_file(strategy="ditto", finetune_epochs=1)
-
-
-def crossmodal(**federation: object) -> TaskFile:
-    """A task for grey CT of 16 pixels and colour radiographs of 24 by 20."""
-    task = task_file(**federation).model_dump(mode="json")
-    task["model"]["modalities"] = {
-        "ct": {"input_size": [1, 16, 16]},
-        "xray": {"input_size": [3, 24, 20]},
-    }
-    return TaskFile.model_validate(task)
-
-
-MODALITIES = {"1": "ct", "2": "ct", "3": "xray"}
-
-
-@pytest.fixture(scope="module")
-def mixed(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Cohort]:
-    folder, found = tmp_path_factory.mktemp("mixed"), {}
-    for number, (party, modality) in enumerate(MODALITIES.items()):
-        data = write_pictures(folder / party, 16, number, size=20 + 8 * (modality == "xray"))
-        seen = crossmodal().seen_by(modality)
-        found[party] = open_cohort(data, seen, folder / f"state-{party}")
-    return found
-
-
-def test_encoders_are_combined_among_the_parties_of_their_modality(mixed, tmp_path) -> None:
-    """The new model by a formula of its own: per array, the mean over those that hold it."""
-    place = world(tmp_path)
-    simulate_cohorts(crossmodal(epochs=1), mixed, place, modalities=MODALITIES)
-    objects = arrays_of(place)
-    start = next(a for key, a in objects.items() if "00000/model" in key)
-    after = next(a for key, a in objects.items() if "00001/model" in key)
-    sent = {key.split("/")[1]: a for key, a in objects.items() if "update" in key}
-    prefixes = {
-        party: {name.partition(".")[0] for name in update} for party, update in sent.items()
-    }
-    assert prefixes["1"] == prefixes["2"] == {"encoder_ct", "trunk", "head"}
-    assert prefixes["3"] == {"encoder_xray", "trunk", "head"}
-    patients = {party: float(mixed[party].train.patients) for party in sent}
-    for name, array in start.items():
-        holders = [party for party in sorted(sent) if name in sent[party]]
-        assert holders == (
-            ["1", "2"] if "_ct" in name else ["3"] if "_xray" in name else ["1", "2", "3"]
-        )
-        if array.dtype != np.float32:
-            continue
-        total = sum(patients[party] * sent[party][name].astype(np.float64) for party in holders)
-        mean = (total / sum(patients[party] for party in holders)).astype(np.float32)
-        assert np.array_equal(after[name], array + mean)
-
-
-def test_hospitals_of_several_modalities_learn_together(mixed, tmp_path) -> None:
-    task = crossmodal(epochs=4, batch_size=4)
-    first = simulate_cohorts(task, mixed, world(tmp_path / "a"), modalities=MODALITIES)
-    again = simulate_cohorts(task, mixed, world(tmp_path / "b"), modalities=MODALITIES)
-    assert first.records[-1].auroc > 0.9
-    assert bits(first) == bits(again)
-
-
-@pytest.mark.parametrize("strategy", ["fedbn", "fedper"])
-def test_modalities_go_together_with_parts_that_stay_home(strategy, mixed, tmp_path) -> None:
-    place = world(tmp_path)
-    task = crossmodal(epochs=1, strategy=strategy)
-    outcome = simulate_cohorts(task, mixed, place, modalities=MODALITIES)
-    home = set(outcome.hellos["1"].kept_home)
-    updates = [arrays for key, arrays in arrays_of(place).items() if "update" in key]
-    assert not any(home & update.keys() for update in updates)
-
-
-def test_a_party_without_its_modality_is_told_so(mixed, tmp_path) -> None:
-    with pytest.raises(TaskFileError, match=r"modality is None: the task file knows ct, xray"):
-        crossmodal().seen_by(None)
-    with pytest.raises(TaskFileError, match=r"modality is 'mr': the task file knows ct, xray"):
-        crossmodal().seen_by("mr")
-    with pytest.raises(TaskFileError, match=r"'ct' and the task file names none"):
-        task_file().seen_by("ct")
-
-
-def test_a_hello_of_a_modality_that_was_not_agreed_is_refused(tmp_path) -> None:
-    hand = ByHand(tmp_path, ("1",))
-    coordinator.found(hand.desk)
-    hand.hello("1", model(), modality="ct")
-    with pytest.raises(RunMismatch, match="other_modality"):
-        coordinator.welcome(hand.desk)
-
-
-def cross_site(task: TaskFile) -> TaskFile:
-    content = task.model_dump(mode="json") | {"evaluation": {"cross_site": True}}
-    return TaskFile.model_validate(content)
-
-
-def test_the_cross_site_evaluation_scores_every_local_model_everywhere(cohorts, tmp_path) -> None:
-    """The rebuilt local model is the invitation's plus the party's own update, array by array."""
-    place = world(tmp_path)
-    outcome = simulate_cohorts(cross_site(task_file()), cohorts, place)
-    assert outcome.end.scores.keys() == {"best", "final", "local-1", "local-2"}
-    assert all(found.keys() == {"1", "2"} for found in outcome.end.scores.values())
-    assert all(one for found in outcome.end.scores.values() for one in found.values())
-    objects = arrays_of(place)
-    start = next(arrays for key, arrays in objects.items() if "00001/model" in key)
-    for party in "12":
-        update = next(
-            arrays for key, arrays in objects.items() if re.search(f"s/{party}/.*00002/upd", key)
-        )
-        local = next(arrays for key, arrays in objects.items() if f"final/local-{party}" in key)
-        assert all(np.array_equal(local[name], start[name] + update[name]) for name in start)
-    shown = [one for kind, one in outcome.ledgers["coordinator"].story() if "shown" in kind]
-    assert [one["party"] for one in shown] == ["1", "2"]
-
-
-def test_local_models_are_not_shown_unless_asked_for(cohorts, tmp_path) -> None:
-    place = world(tmp_path)
-    simulate_cohorts(task_file(epochs=1), cohorts, place)
-    assert not [key for key in place.store.keys("") if "local-" in key]

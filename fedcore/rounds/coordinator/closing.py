@@ -50,7 +50,7 @@ def record(desk: Desk, number: int, seconds: float) -> Record:
     replies = {party: reply_of(desk, invitation, party) for party in combined.weights}
     said = {party: _said(desk, number, party) for party in combined.weights}
     scores = {party: _scores_of(desk, one, combined.model.sha256) for party, one in said.items()}
-    own = {party: _scores_of(desk, one, PERSONAL) for party, one in said.items()}
+    own = {party: _own_scores(desk, one) for party, one in said.items()}
     # Before the marker: nobody comes back to a round that is done.
     desk.ledger.append_once("recorded", {"round": number, "model": combined.model.sha256})
     ledgers = _heads(desk, number, [*replies.values(), *said.values()])
@@ -231,6 +231,11 @@ def _scores_of(desk: Desk, score: Score | None, name: str) -> Scores | None:
         return None
     one = found.get(name)
     return one if one is not None and len(one.confusion) == desk.task.model.num_classes else None
+
+
+def _own_scores(desk: Desk, score: Score | None) -> Scores | None:
+    """The scores of a party's own model; `None` where the task file gives it none."""
+    return _scores_of(desk, score, PERSONAL) if desk.task.federation.personal else None
 
 
 def _refuse_scores(desk: Desk, number: int, party: str) -> None:
