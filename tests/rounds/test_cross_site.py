@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from rounds_story import hospitals, task_file
+from rounds_story import RUN, ByHand, hospitals, model, task_file
 from sharing_story import arrays_of
 from test_simulated_training import world
 
 from fedcore.config.task import TaskFile
 from fedcore.data.cohort import Cohort, open_cohort
+from fedcore.exchange import keys
+from fedcore.exchange.memory import MemoryStore
+from fedcore.rounds import coordinator
+from fedcore.rounds.coordinator.local_models import publish_local_models
 from fedcore.simulation import simulate_cohorts
 
 
@@ -53,3 +58,19 @@ def test_local_models_are_not_shown_unless_asked_for(cohorts, tmp_path) -> None:
     place = world(tmp_path)
     simulate_cohorts(task_file(epochs=1), cohorts, place)
     assert not [key for key in place.store.keys("") if "local-" in key]
+
+
+def test_a_party_whose_update_has_vanished_is_left_out_and_noted(tmp_path) -> None:
+    hand = ByHand(tmp_path, ("1", "2"))
+    invitation = hand.open()
+    for party in "12":
+        hand.reply(invitation, party, model(1.0))
+    hand.combine(1)
+    done = [coordinator.record(hand.desk, 1, 1.0)]
+    kept = MemoryStore()
+    for key in hand.store.keys(""):
+        if key != keys.update("2", RUN, 1):
+            kept.put_once(key, hand.store.get(key))
+    assert publish_local_models(replace(hand.desk, store=kept), done).keys() == {"local-1"}
+    story = hand.desk.ledger.story()
+    assert [one["party"] for kind, one in story if kind == "local_model_missing"] == ["2"]

@@ -12,8 +12,8 @@ from fedcore.exchange import keys
 from fedcore.metrics import Scores, pool
 from fedcore.rounds import sealed
 from fedcore.rounds.coordinator import ledger_parts
-from fedcore.rounds.coordinator.asking import LATE, invitation_of, reply_of, wait_for
-from fedcore.rounds.coordinator.combining import combined_of
+from fedcore.rounds.coordinator.asking import LATE, invitation_of, wait_for
+from fedcore.rounds.coordinator.combining import combined_of, reply_as_combined
 from fedcore.rounds.coordinator.desk import Desk
 from fedcore.rounds.coordinator.local_models import publish_local_models
 from fedcore.rounds.coordinator.resuming import records
@@ -47,7 +47,11 @@ def record(desk: Desk, number: int, seconds: float) -> Record:
     """Write the round's commit marker: every number that the hospitals gave away for it."""
     desk.fence.require()
     combined, invitation = combined_of(desk, number), invitation_of(desk, number)
-    replies = {party: reply_of(desk, invitation, party) for party in combined.weights}
+    replies = {
+        party: reply
+        for party in combined.weights
+        if (reply := reply_as_combined(desk, combined, invitation, party)) is not None
+    }
     said = {party: _said(desk, number, party) for party in combined.weights}
     scores = {party: _scores_of(desk, one, combined.model.sha256) for party, one in said.items()}
     own = {party: _own_scores(desk, one) for party, one in said.items()}
@@ -133,8 +137,8 @@ def _party_results(
     results = {}
     for member in desk.members:
         party = member.party_id
-        if party in replies:
-            admitted = _admitted(desk, combined, replies[party], scores[party])
+        if party in combined.weights:
+            admitted = _admitted(desk, combined, party, replies.get(party), scores[party])
             results[party] = admitted.model_copy(update={"personal": _personal(own[party])})
         else:
             status = combined.absent.get(party) or desk.refusal(party) or _unheard(desk, party)
@@ -147,15 +151,19 @@ def _unheard(desk: Desk, party: str) -> str:
     return "pending" if desk.store.exists(keys.pending(party, desk.run)) else "never_came"
 
 
-def _admitted(desk: Desk, combined: Combined, reply: Reply, scores: Scores | None) -> PartyResult:
+def _admitted(
+    desk: Desk, combined: Combined, party: str, reply: Reply | None, scores: Scores | None
+) -> PartyResult:
+    """What is said of a party whose update is in; without its reply only what was combined."""
+    told: dict[str, Any] = {}
+    if reply is not None:
+        told = {"patients": reply.patients, "images": reply.images}
+        told |= {f"train_{name}": value for name, value in reply.metrics.items()}
     return PartyResult(
-        role=desk.member(reply.party).role,
+        role=desk.member(party).role,
         status="admitted",
-        weight=combined.weights[reply.party],
-        patients=reply.patients,
-        images=reply.images,
-        train_loss=reply.metrics.get("loss"),
-        train_accuracy=reply.metrics.get("accuracy"),
+        weight=combined.weights[party],
+        **told,
         **_numbers(scores),
     )
 
