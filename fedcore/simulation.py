@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import fedcore
 from fedcore.audit.ledger import Ledger
@@ -87,21 +88,32 @@ def simulate(
     run: str | None = None,
     weights: Path | None = None,
     public: Path | None = None,
+    modalities: Mapping[str, str] = MappingProxyType({}),
 ) -> Outcome:
     """Train on `folders` (party id -> data folder); the guest is the first party unless named.
 
-    `public` is the guest's folder of public images, for a task with `pretrain`. Raises what the
+    `public` is the guest's folder of public images, for a task with `pretrain`; `modalities` says
+    of each party what its images are, where the task file names modalities. Raises what the
     parties and the coordinator raise: `ContractBroken`, `QuorumNotMet`, ...
     """
     cohorts = {
-        owner: open_cohort(folder, task, world.workdir / "cache" / owner)
+        owner: open_cohort(
+            folder, task.seen_by(modalities.get(owner)), world.workdir / "cache" / owner
+        )
         for owner, folder in folders.items()
     }
     opened = None
     if public is not None and task.pretrain is not None:
         opened = open_cohort(public, stage_task(task), world.workdir / "cache" / "pretrain")
     return simulate_cohorts(
-        task, cohorts, world, guest=guest, run=run, weights=weights, public=opened
+        task,
+        cohorts,
+        world,
+        guest=guest,
+        run=run,
+        weights=weights,
+        public=opened,
+        modalities=modalities,
     )
 
 
@@ -114,6 +126,7 @@ def simulate_cohorts(
     run: str | None = None,
     weights: Path | None = None,
     public: Cohort | None = None,
+    modalities: Mapping[str, str] = MappingProxyType({}),
 ) -> Outcome:
     """`simulate` for data that is open already."""
     timeline = _timeline(task, cohorts, world.speeds)
@@ -126,7 +139,12 @@ def simulate_cohorts(
     )
     name = run_id(task, cohorts, run)
     lead = _coordinator_desk(task, members, name, world)
-    desks = [_party_desk(task, one, name, cohorts[one.party_id], world, public) for one in members]
+    desks = [
+        _party_desk(
+            task, one, name, cohorts[one.party_id], world, public, modalities.get(one.party_id)
+        )
+        for one in members
+    ]
     coordinator.found(lead)
     for desk in desks:
         party.join(desk)
@@ -244,6 +262,7 @@ def _party_desk(
     cohort: Cohort,
     world: World,
     public: Cohort | None,
+    modality: str | None,
 ) -> party.Desk:
     spool = world.workdir / "spool" / run / member.party_id
     spool.mkdir(parents=True, exist_ok=True)
@@ -257,9 +276,10 @@ def _party_desk(
         watch=world.watch,
         code_version=fedcore.__version__,
         cohort=cohort,
-        network=build(task.model, task.seed),
+        network=build(task.model, task.seed, modality=modality),
         spool=spool,
         public=(lambda: public) if public is not None else None,
+        modality=modality,
     )
 
 

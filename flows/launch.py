@@ -151,6 +151,16 @@ def _seat(
         output=str(output.resolve()) if output else None,
         pinned=pinned,
         coordinator_key=lead.public_key if lead else None,
+        modality=_modality(order, owner),
         reconnect_interval=order.reconnect_interval,
         tracking_uri=order.tracking_uri,
     )
+
+
+def _modality(order: Order, owner: str) -> str | None:
+    """What the party's images are, by the party file; the coordinator has none."""
+    named = {party.id: party.modality for party in order.party_file.parties}
+    modality = named.get(owner)
+    if owner in named:
+        order.task.seen_by(modality)  # a slip is told before anything is started
+    return modality

@@ -49,6 +49,7 @@ class Seat(Section):
     output: str | None = None
     weights: str | None = None
     pretrain: str | None = None
+    modality: str | None = None
     pinned: dict[str, str] = Field(default_factory=dict)
     coordinator_key: str | None = None
     policy: Policy | None = None

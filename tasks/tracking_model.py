@@ -30,10 +30,13 @@ class FederatedClassifier(PythonModel):
         self,
         context: PythonModelContext,  # noqa: ARG002  # the place that MLflow gives it
         model_input: np.ndarray,
-        params: dict[str, Any] | None = None,  # noqa: ARG002  # likewise
+        params: dict[str, Any] | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Probabilities of each class, the rows in the order of the images."""
-        return self.predictor.probabilities(model_input)
+        """Probabilities of each class, the rows in the order of the images.
+
+        A cross-modal model needs the parameter `modality`.
+        """
+        return self.predictor.probabilities(model_input, (params or {}).get("modality") or None)
 
 
 set_model(FederatedClassifier())

@@ -16,12 +16,12 @@ from typing import Any
 import mlflow.pyfunc
 import numpy as np
 from mlflow.models import ModelSignature
-from mlflow.types import Schema, TensorSpec
+from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
 import fedcore
 from fedcore.config.model import ModelSection
 from fedcore.config.task import TaskFile
-from fedcore.models.pixels import described
+from fedcore.models.pixels import by_modality, described
 
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "description.json"
@@ -45,7 +45,7 @@ def save_model(
         },
         code_paths=[str(Path(fedcore.__file__).parent)],
         signature=signature_of(task.model),
-        input_example=np.zeros((1, *task.model.input_size), dtype=np.float32),
+        input_example=example_of(task.model),
         pip_requirements=requirements(),
     )
 
@@ -59,14 +59,33 @@ def describe(task: TaskFile, classes: tuple[str, ...]) -> dict[str, Any]:
         "model": task.model.model_dump(mode="json", exclude={"weights"}),
         "normalisation": described(task.data, task.model.input_size[0]),
         "classes": list(classes),
+        "modalities": {
+            name: one.to_json() for name, one in by_modality(task.data, task.model).items()
+        },
     }
 
 
 def signature_of(model: ModelSection) -> ModelSignature:
-    """Images (N, C, H, W) float32 in 0..1 to probabilities (N, classes) float32."""
-    images = TensorSpec(np.dtype(np.float32), (-1, *model.input_size))
+    """Images (N, C, H, W) float32 in 0..1 to probabilities (N, classes) float32.
+
+    A cross-modal model takes images of several sizes and is told by the parameter `modality` which
+    these are; without it, it refuses.
+    """
+    shape = (-1, -1, -1) if model.modalities else model.input_size
+    images = TensorSpec(np.dtype(np.float32), (-1, *shape))
     probabilities = TensorSpec(np.dtype(np.float32), (-1, model.num_classes))
-    return ModelSignature(inputs=Schema([images]), outputs=Schema([probabilities]))
+    inputs, outputs = Schema([images]), Schema([probabilities])
+    if not model.modalities:
+        return ModelSignature(inputs=inputs, outputs=outputs)
+    told = ParamSchema([ParamSpec("modality", DataType.string, "")])
+    return ModelSignature(inputs=inputs, outputs=outputs, params=told)
+
+
+def example_of(model: ModelSection) -> Any:
+    """A black image, and, where there are several modalities, that it is of the first one."""
+    first = min(model.modalities) if model.modalities else None
+    image = np.zeros((1, *model.size_of(first)), dtype=np.float32)
+    return image if first is None else (image, {"modality": first})
 
 
 def requirements() -> list[str]:

@@ -21,6 +21,10 @@ STRATEGIES = (
     "fedprox",
     "fednova",
     "scaffold",
+    "fedbn",
+    "fedper",
+    "fedrep",
+    "ditto",
     *ROBUST,
     *ASYNCHRONOUS,
 )
@@ -29,6 +33,9 @@ SGD_ONLY = ("fednova", "scaffold")
 METRICS = ("accuracy", "auroc", "loss")
 # The pooled value, or the plain average of the parties' own.
 SELECTIONS = (*METRICS, *(f"average_{name}" for name in METRICS))
+Part = Literal["norms", "statistics", "head"]
+# What each strategy leaves at the party; the others share the whole network.
+STAYS_HOME: dict[str, Part] = {"fedbn": "norms", "fedper": "head", "fedrep": "head"}
 
 
 class EarlyStopping(Section):
@@ -79,6 +86,19 @@ class FederationSection(Section):
         "option_2",
         description="scaffold's control variate: the gradient at the global model, or the mean "
         "gradient of the round",
+    )
+    head_epochs: int = Field(
+        10, ge=1, le=1000, description="fedrep: passes that train the head alone, before the body"
+    )
+    lam: float = Field(
+        0.1, ge=0, description="ditto: how strongly the personal model is drawn to the global one"
+    )
+    finetune_epochs: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="after the end, passes of each party over its own data from the best model; "
+        "what comes of it stays there",
     )
     weighting: Literal["patients", "images", "equal"] = Field(
         "patients", description="what a party's update is weighted by"
@@ -178,3 +198,23 @@ class FederationSection(Section):
         if self.strategy == "norm_clipping" and self.max_norm is not None:
             return 1
         return least_updates(self.strategy, self.hostile, self.selected)
+
+    @model_validator(mode="after")
+    def _one_personal_model(self) -> Self:
+        if self.strategy == "ditto" and self.finetune_epochs:
+            remedy = "ditto makes personal models already: leave it at 0"
+            raise misfit("finetune_epochs", self.finetune_epochs, remedy)
+        return self
+
+    @property
+    def kept_home(self) -> frozenset[Part]:
+        """The parts of the network that never leave a party."""
+        parts: set[Part] = {"statistics"} if self.batch_norm == "local" else set()
+        if self.strategy in STAYS_HOME:
+            parts.add(STAYS_HOME[self.strategy])
+        return frozenset(parts)
+
+    @property
+    def personal(self) -> bool:
+        """Whether each party has a model of its own beside the global one."""
+        return self.strategy == "ditto" or self.finetune_epochs > 0

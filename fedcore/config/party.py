@@ -63,6 +63,9 @@ class PartyRef(Section):
     public_key: str | None = Field(
         None, description="Ed25519 public key in hex, to pin the party's identity"
     )
+    modality: str | None = Field(
+        None, description="what this party's images are, where the task file names modalities"
+    )
 
     @field_validator("party_id", mode="before")
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -12,6 +13,7 @@ from pydantic import Field, model_validator
 
 from fedcore.config.base import Section, misfit, validate
 from fedcore.config.data import DataSection
+from fedcore.config.evaluation import EvaluationSection
 from fedcore.config.federation import SGD_ONLY, FederationSection
 from fedcore.config.model import ModelSection
 from fedcore.config.pretrain import PretrainSection
@@ -41,6 +43,10 @@ class TaskFile(Section):
         None, description="a stage on public images at the guest before the first round"
     )
 
+    evaluation: EvaluationSection = Field(
+        EvaluationSection(), description="what the final test looks at"
+    )
+
     @model_validator(mode="after")
     def _classes_agree(self) -> Self:
         names, number = self.data.classes, self.model.num_classes
@@ -55,6 +61,9 @@ class TaskFile(Section):
         if strategy not in SGD_ONLY:
             return self
         meant = f"as {strategy} is defined for sums of gradients"
+        if strategy == "scaffold" and self.model.modalities:
+            remedy = "choose another: scaffold's controls are of one network that all share"
+            raise misfit("federation.strategy", strategy, remedy)
         if training.optimizer != "sgd":
             raise misfit("training.optimizer", training.optimizer, f"write sgd, {meant}")
         if training.optimizer_state != "fresh":
@@ -74,6 +83,19 @@ class TaskFile(Section):
                 remedy = f"name {number} different classes or change pretrain.num_classes"
                 raise misfit("pretrain.classes", stage.classes, remedy)
         return self
+
+    def seen_by(self, modality: str | None) -> Self:
+        """The task as a party of that modality trains it: with that modality's input size.
+
+        Raises `TaskFileError` unless the task file knows the modality, or knows none and none is
+        given.
+        """
+        if not self.model.knows(modality):
+            raise TaskFileError(_no_such_modality(modality, self.model.modalities))
+        if modality is None:
+            return self
+        size = {"input_size": self.model.size_of(modality)}
+        return self.model_copy(update={"model": self.model.model_copy(update=size)})
 
     def fingerprint(self) -> str:
         """SHA-256 of the canonical form with all defaults written out; the same at every party."""
@@ -108,6 +130,18 @@ def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
         for name in names
         if ours.get(name) != theirs.get(name)
     ]
+
+
+def _no_such_modality(modality: str | None, known: Collection[str] | None) -> str:
+    if known is None:
+        return (
+            f"party file: modality is {modality!r} and the task file names none: leave it out, or "
+            "agree on model.modalities"
+        )
+    return (
+        f"party file: modality is {modality!r}: the task file knows {', '.join(sorted(known))}: "
+        "name the one that this party's images have"
+    )
 
 
 def _flatten(value: Any, prefix: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from fedcore.explain.matrix import matrix_of
 from fedcore.explain.outcome import Outcome, guest_first
 from fedcore.explain.statistics_tables import DataStatistics, rows_of
 from fedcore.explain.wording import UNKNOWN, duration, number, percent, ranges, size
@@ -66,6 +67,7 @@ def tables_of(story: Story, ledger_heads: Mapping[str, Mapping[str, Any]]) -> di
     return {
         "parties": _test_scores(story),
         "classes": _classes(story.outcome),
+        "matrix": _matrix(story),
         "rounds": _rounds(story.records),
         "absences": _absences(story),
         "data": _data(story),
@@ -138,6 +140,20 @@ def _class_row(pooled: Scores, place: int, name: str) -> tuple[str, ...]:
     area = area_under_roc(pooled.histograms[place, 0], pooled.histograms[place, 1])
     found = percent(right / there if there else None)
     return name, f"{there:,}", found, percent(right / said if said else None), number(area)
+
+
+def _matrix(story: Story) -> Table:
+    """AUROC of every model at every party; without rows where only global models were scored."""
+    found = matrix_of(story.agreement, story.end)
+    if found is None:
+        return Table("", (), ())
+    rows = [
+        (model, *(number(value) for value in row))
+        for model, row in zip(found.models, found.values, strict=True)
+    ]
+    caption = "AUROC on the test images, by model and party"
+    numeric = frozenset(range(1, len(found.parties) + 1))
+    return Table(caption, ("Model", *found.parties), rows, numeric=numeric, total="")
 
 
 def _rounds(records: Sequence[Record]) -> Table:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Self
 
 from fedcore.config.data import DataSection
+from fedcore.config.model import ModelSection
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -16,6 +18,24 @@ class Normalisation:
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
+
+    def to_json(self) -> dict[str, list[float]]:
+        """Plain values."""
+        return {"mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_json(cls, content: Any) -> Self:
+        """The inverse of `to_json`; raises what plain Python raises for anything else."""
+        mean, std = ([float(value) for value in content[name]] for name in ("mean", "std"))
+        return cls(tuple(mean), tuple(std))
+
+
+def by_modality(section: DataSection, model: ModelSection) -> dict[str, Normalisation]:
+    """The normalisation of each modality's images; nothing where there are none."""
+    return {
+        name: normalisation(section, model.size_of(name)[0])
+        for name in sorted(model.modalities or ())
+    }
 
 
 OWN_NOTE = (

@@ -73,6 +73,7 @@ class Hello(Section):
     images: int = Field(ge=0, le=MOST)
     quarantine: dict[str, Annotated[int, Field(ge=0, le=MOST)]]
     kept_home: tuple[str, ...] = ()
+    modality: str | None = Field(None, max_length=16)
     initial: ObjectRef | None = None
 
 
@@ -159,6 +160,14 @@ class Score(Section):
     ledger: LedgerHead | None = None
 
 
+class Numbers(Section):
+    """The headline numbers of some scores; absent when withheld or undefined."""
+
+    loss: float | None = None
+    accuracy: float | None = None
+    auroc: float | None = None
+
+
 class PartyResult(Section):
     """What a round's record says of one party; numbers are absent when withheld."""
 
@@ -173,6 +182,7 @@ class PartyResult(Section):
     loss: float | None = None
     accuracy: float | None = None
     auroc: float | None = None
+    personal: Numbers | None = Field(None, description="of the party's own model, if it has one")
 
 
 class Record(Section):
@@ -190,6 +200,7 @@ class Record(Section):
     average_auroc: float | None = None
     train_loss: float | None = None
     train_accuracy: float | None = None
+    personal: Numbers | None = Field(None, description="the parties' own models, pooled")
     bytes_up: int = 0
     bytes_down: int = 0
     seconds: float = 0.0

@@ -55,6 +55,10 @@ RULES: Mapping[str, Callable[[FederationSection], Rule]] = {
     "scaffold": lambda said: Scaffold(_lr(said)),
     "fedbuff": lambda said: Buffered(said.staleness_exponent),
     "fedasync": lambda said: Mixed(said.mixing, said.staleness_exponent),
+    "fedbn": lambda said: Averaging(_lr(said)),
+    "fedper": lambda said: Averaging(_lr(said)),
+    "fedrep": lambda said: Averaging(_lr(said)),
+    "ditto": lambda said: Averaging(_lr(said)),
 }
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import nn
 
 from fedcore.models.state import as_tensor
-from fedcore.params import Array
+from fedcore.params import Array, Params
 from fedcore.training.plan import TrainPlan
 
 
@@ -20,8 +21,16 @@ class Correction(Protocol):
         """Change the gradients that are there."""
 
 
+@dataclass(frozen=True)
+class Toward:
+    """Ditto's pull: which model a personal one is drawn to, and how strongly (`lam`, 0 or more)."""
+
+    center: Params
+    lam: float
+
+
 def corrections_for(
-    network: nn.Module, plan: TrainPlan, offsets: Mapping[str, Array]
+    network: nn.Module, plan: TrainPlan, offsets: Mapping[str, Array], toward: Toward | None = None
 ) -> Sequence[Correction]:
     """The plan's corrections, in the order in which they act; none for plain local training.
 
@@ -31,6 +40,7 @@ def corrections_for(
     return [
         Proximal(trained, plan.mu),
         Control(network, offsets),
+        *([] if toward is None else [Attraction(network, toward)]),
         *([Regularisation(trained, plan.l1, plan.l2)] if plan.l1 or plan.l2 else []),
         *([] if plan.max_grad_norm is None else [Clipping(trained, plan.max_grad_norm)]),
     ]
@@ -119,3 +129,25 @@ class Clipping:
     def pull(self) -> None:
         """Scale the gradients that are there."""
         nn.utils.clip_grad_norm_(self._parameters, self._max_norm)
+
+
+class Attraction:
+    """Ditto's term lam / 2 * ||v - w||^2 of a personal model v and the global w (Li et al. 2021).
+
+    As `Proximal`, but drawn to a model that is handed in, not to where the training starts.
+    """
+
+    def __init__(self, network: nn.Module, toward: Toward) -> None:
+        self._lam = toward.lam
+        self._pairs = [
+            (parameter, torch.empty_like(parameter.detach()).copy_(as_tensor(toward.center[name])))
+            for name, parameter in (network.named_parameters() if toward.lam > 0 else ())
+            if parameter.requires_grad
+        ]
+
+    @torch.no_grad()
+    def pull(self) -> None:
+        """Add the term's gradient to the gradients that are there."""
+        for parameter, center in self._pairs:
+            if parameter.grad is not None:
+                parameter.grad.add_(parameter - center, alpha=self._lam)

@@ -19,10 +19,11 @@ from fedcore.models.inference import lay_out
 from fedcore.models.state import load_params, to_params
 from fedcore.params import Array, Params, digest, require_finite
 from fedcore.training import moment
+from fedcore.training.alternation import alternating
 from fedcore.training.batches import Feed, draws, require_batches, require_usable
 from fedcore.training.carried import Carried
 from fedcore.training.checkpoint import Checkpoint
-from fedcore.training.corrections import corrections_for
+from fedcore.training.corrections import Toward, corrections_for
 from fedcore.training.freezing import freeze
 from fedcore.training.hardware import Hardware, this_machine
 from fedcore.training.objectives import Objective, objective_for
@@ -65,6 +66,7 @@ def train_round(  # noqa: PLR0913 (most have a default)
     checkpoint: Checkpoint | None = None,
     offsets: Mapping[str, Array] = MappingProxyType({}),
     carried: Carried | None = None,
+    toward: Toward | None = None,
 ) -> TrainResult:
     """Train `network`, starting from `start`, for round `number` (from 1) on a party's images.
 
@@ -79,6 +81,8 @@ def train_round(  # noqa: PLR0913 (most have a default)
     With a `checkpoint`, a round that was begun with the same weights goes on from there, with the
     same bits as if it had never stopped; it is the caller's to remove once the result is safe.
 
+    With `toward`, the network is a personal one that is drawn to another model.
+
     Raises `DataError` for images that do not fit, `Refused` for a `start` of another schema,
     `TrainingFailed` when the loss is no number any more or memory runs out.
     """
@@ -91,7 +95,7 @@ def train_round(  # noqa: PLR0913 (most have a default)
         load_params(network, start)
         freeze(network, plan, number)
         objective = objective_for(plan, images, machine)
-        training = _Training(network, plan, machine, objective, offsets, before)
+        training = _Training(network, plan, machine, objective, offsets, before, toward)
         steps = plan.steps_per_round(len(images))
         kept = _Kept(checkpoint, training)
         own: dict[str, str | int] = {"party": party_id, "round": number, "images": len(images)}
@@ -100,11 +104,13 @@ def train_round(  # noqa: PLR0913 (most have a default)
         rates = _rates(plan, number, steps)
         feed = Feed(images, plan, machine)
         row = draws(plan, len(images), party_id, number, before.steps)
-        for done, draw in enumerate(islice(row, begun, None), start=begun):
-            loss = training.step(*feed.batch(draw), rates[done])
-            with kept.at(done + 1):
-                if _looked_at(machine, done + 1, steps):
-                    _look(float(loss), done + 1, steps, plan, on_step)
+        with alternating(network, plan, len(images)) as turn:
+            for done, draw in enumerate(islice(row, begun, None), start=begun):
+                turn(done)
+                loss = training.step(*feed.batch(draw), rates[done])
+                with kept.at(done + 1):
+                    if _looked_at(machine, done + 1, steps):
+                        _look(float(loss), done + 1, steps, plan, on_step)
         params, after = _trained(network, plan), training.carried(before.steps + steps)
         return TrainResult(params, training.metrics(), steps, len(images), after, rates)
 
@@ -172,13 +178,14 @@ class _Training:
         objective: Objective,
         offsets: Mapping[str, Array],
         before: Carried,
+        toward: Toward | None,
     ) -> None:
         """`network` is in training mode; `before` is what the party carries from earlier rounds."""
         self._network, self._plan = network, plan
         self._optimizer = make_optimizer(network, plan)
         if plan.keeps_optimizer and before.optimizer:
             moment.load_optimizer(self._optimizer, before.optimizer)
-        self._corrections = corrections_for(network, plan, offsets)
+        self._corrections = corrections_for(network, plan, offsets, toward)
         self._objective = objective
         self._machine = machine
         self._seen = torch.zeros((), dtype=torch.int64)

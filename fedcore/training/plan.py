@@ -20,6 +20,7 @@ class TrainPlan:
     batch_size: int
     local_epochs: int
     local_steps: int | None
+    head_epochs: int
     lr: float
     optimizer: Literal["sgd", "adam", "adamw"]
     keeps_optimizer: bool
@@ -53,10 +54,15 @@ class TrainPlan:
     own_pixels: bool
 
     def steps_per_round(self, images: int) -> int:
-        """Optimiser steps of one round over `images` images."""
+        """Optimiser steps of one round over `images` images, those of the head alone included."""
+        head = self.head_steps(images)
         if self.local_steps is not None:
-            return self.local_steps
-        return self.local_epochs * len(self.bounds(images))
+            return head + self.local_steps
+        return head + self.local_epochs * len(self.bounds(images))
+
+    def head_steps(self, images: int) -> int:
+        """With how many steps of the head alone a round begins (FedRep; otherwise none)."""
+        return self.head_epochs * len(self.bounds(images))
 
     def bounds(self, images: int) -> list[tuple[int, int]]:
         """Start and end of each batch of one pass over `images` images."""
@@ -70,7 +76,7 @@ class TrainPlan:
 
 
 def plan_for(task: TaskFile) -> TrainPlan:
-    """The plan in a task file; `mu` is 0 unless the strategy is fedprox."""
+    """The plan in a task file; what belongs to another strategy than the task's is 0."""
     federation, training = task.federation, task.training
     return TrainPlan(
         seed=task.seed,
@@ -79,6 +85,7 @@ def plan_for(task: TaskFile) -> TrainPlan:
         batch_size=federation.batch_size,
         local_epochs=federation.local_epochs,
         local_steps=federation.local_steps,
+        head_epochs=federation.head_epochs if federation.strategy == "fedrep" else 0,
         lr=federation.lr,
         optimizer=training.optimizer,
         keeps_optimizer=training.optimizer_state == "kept",

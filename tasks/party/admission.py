@@ -66,6 +66,7 @@ def take_seat(home: str, run: str, reconnect_interval: float = 5.0) -> str:
         pretrain=None if door.pretrain is None else str(door.pretrain),
         output=str(door.home / "runs" / run / "output"),
         coordinator_key=signer,
+        modality=door.file.local.modality,
         policy=door.policy(),
         reconnect_interval=reconnect_interval,
     )

@@ -28,7 +28,8 @@ def cohort_at(seat: str) -> Cohort:
     workers = max(1, (os.cpu_count() or 2) // 2)
     state = place.folder / "cache" / place.owner
     frozen = place.folder / "runs" / place.run / f"{place.name}.contents"
-    return open_cohort(folder, place.task, state, progress=told, workers=workers, frozen=frozen)
+    task = place.task.seen_by(place.modality)
+    return open_cohort(folder, task, state, progress=told, workers=workers, frozen=frozen)
 
 
 def _public_at(seat: str) -> Cohort:
@@ -60,8 +61,9 @@ def desk_at(seat: str) -> party.Desk:
         watch=watch,
         code_version=fedcore.__version__,
         cohort=cohort_at(seat),
-        network=build(place.task.model, place.task.seed),
+        network=build(place.task.model, place.task.seed, modality=place.modality),
         spool=spool,
+        modality=place.modality,
         fence=terms.take(store, key, term, os.urandom, watch.clock),
         pinned_coordinator=place.coordinator_key,
         public=partial(_public_at, seat) if place.pretrain else None,

@@ -52,6 +52,9 @@ def _write(place: Seat, desk: Desk, end: End) -> None:
     for name, (ref, number) in models.items():
         body = party.usable_model(desk, ref, number)
         replace_with(folder / f"{name}.safetensors", [body])
+    own = party.personal_model(desk)
+    if own is not None:
+        replace_with(folder / "personal.safetensors", [own])
     replace_with(folder / "federated_task.yaml", [desk.task.to_yaml().encode()])
     _write_normalisation(folder, desk)
     done = _records(desk)

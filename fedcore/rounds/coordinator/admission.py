@@ -13,6 +13,7 @@ import numpy as np
 
 from fedcore.errors import NotThere, Refused
 from fedcore.exchange import codec
+from fedcore.models.modalities import is_foreign
 from fedcore.params import (
     CONTROL,
     Array,
@@ -85,7 +86,7 @@ class Admission:
     def _admitted(self, party: str, folder: Path | None) -> Contribution | None:
         try:
             reply = reply_of(self.desk, self.invitation, party)
-            update = self._opened(reply.update, folder)
+            update = self._opened(reply.update, self._expected_of(party), folder)
             base = self._base(reply, folder)
             seen = update if base is None else Rebased(update, base, self.start, is_measured)
             self._require_fit(party, update)
@@ -120,13 +121,21 @@ class Admission:
             sealed.fetch_to_file(self.desk.store, ref, path)
         return codec.Lazy(codec.Tensors.from_file(path))
 
-    def _opened(self, ref: ObjectRef, folder: Path | None) -> Mapping[str, Array]:
-        most = most_bytes(self.expected)
+    def _expected_of(self, party: str) -> Schema:
+        """What this party's update must have: not the encoders of other modalities than its own."""
+        hello = self.desk.hello(party)
+        modality = hello.modality if hello else None
+        return {
+            name: kind for name, kind in self.expected.items() if not is_foreign(name, modality)
+        }
+
+    def _opened(self, ref: ObjectRef, expected: Schema, folder: Path | None) -> Mapping[str, Array]:
+        most = most_bytes(expected)
         if folder is None:
-            return codec.decode(sealed.fetch(self.desk.store, ref, most), self.expected)
+            return codec.decode(sealed.fetch(self.desk.store, ref, most), expected)
         path = folder / f"{ref.sha256}.safetensors"
         sealed.fetch_to_file(self.desk.store, ref, path, most)
-        return codec.Lazy(codec.Tensors.from_file(path, self.expected))
+        return codec.Lazy(codec.Tensors.from_file(path, expected))
 
     def _require_fit(self, party: str, update: Mapping[str, Array]) -> None:
         require_finite(update)

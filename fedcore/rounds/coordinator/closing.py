@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from fedcore.config.federation import METRICS
-from fedcore.errors import NotThere, Refused
+from fedcore.errors import Refused
 from fedcore.exchange import keys
 from fedcore.metrics import Scores, average, pool
 from fedcore.rounds import sealed
 from fedcore.rounds.coordinator import ledger_parts
-from fedcore.rounds.coordinator.asking import invitation_of, reply_of, staleness_of, wait_for
-from fedcore.rounds.coordinator.combining import combined_of
+from fedcore.rounds.coordinator.asking import invitation_of, staleness_of, wait_for
+from fedcore.rounds.coordinator.combining import combined_of, reply_as_combined
 from fedcore.rounds.coordinator.desk import Desk
+from fedcore.rounds.coordinator.local_models import publish_local_models
 from fedcore.rounds.coordinator.resuming import records
 from fedcore.rounds.messages import (
     LATE,
@@ -23,6 +24,8 @@ from fedcore.rounds.messages import (
     FinalEvaluation,
     Invitation,
     LedgerHead,
+    Numbers,
+    ObjectRef,
     PartyResult,
     Record,
     Reply,
@@ -31,6 +34,7 @@ from fedcore.rounds.messages import (
 from fedcore.rounds.selection import best_round
 
 FINAL = 0
+PERSONAL = "personal"  # names a party's own model among its scores, of which nobody has a hash
 SCORED = "scored"
 
 
@@ -48,12 +52,11 @@ def record(desk: Desk, number: int, seconds: float) -> Record:
     replies = {
         party: reply
         for party in combined.weights
-        if (reply := _reply_as_combined(desk, combined, invitation, party)) is not None
+        if (reply := reply_as_combined(desk, combined, invitation, party)) is not None
     }
     said = {party: _said(desk, number, party) for party in _may_score(desk, combined, invitation)}
     scores = {party: _scores_of(desk, one, combined.model.sha256) for party, one in said.items()}
-    known = [score for score in scores.values() if score is not None]
-    numbers = _numbers(pool(known))
+    own = {party: _own_scores(desk, one) for party, one in said.items()}
     # Before the marker: nobody comes back to a round that is done.
     desk.ledger.append_once("recorded", {"round": number, "model": combined.model.sha256})
     ledgers = _heads(desk, number, [*replies.values(), *said.values()])
@@ -61,15 +64,16 @@ def record(desk: Desk, number: int, seconds: float) -> Record:
         run=desk.run,
         round=number,
         model=combined.model,
-        parties=_party_results(desk, combined, replies, scores),
+        parties=_party_results(desk, combined, replies, scores, own),
         train_loss=_weighted(combined, replies, "loss"),
         train_accuracy=_weighted(combined, replies, "accuracy"),
         bytes_up=sum(reply.update.size for reply in replies.values()),
         bytes_down=invitation.weights.size * len(invitation.parties),
         seconds=round(seconds, 3),
         ledgers=ledgers,
-        **numbers,
-        **{f"average_{name}": value for name, value in _average(known).items()},
+        personal=_personal(_pooled(own)),
+        **_numbers(_pooled(scores)),
+        **{f"average_{name}": value for name, value in _average_of(scores).items()},
     )
     return sealed.settle(desk.store, keys.record(desk.run, number), mine, desk.key)
 
@@ -85,7 +89,7 @@ def scorers(desk: Desk, number: int) -> list[str]:
     if buffer is None:
         return list(combined.weights)
     pace = len(invitation.parties)
-    replies = [_reply_as_combined(desk, combined, invitation, one) for one in combined.weights]
+    replies = [reply_as_combined(desk, combined, invitation, one) for one in combined.weights]
     return [
         reply.party
         for reply in replies
@@ -99,29 +103,26 @@ def _may_score(desk: Desk, combined: Combined, invitation: Invitation) -> list[s
     return list(invitation.parties if early else combined.weights)
 
 
-def _reply_as_combined(
-    desk: Desk, combined: Combined, invitation: Invitation, party: str
-) -> Reply | None:
-    """The reply whose update is in the model; `None` where another stands in its place by now."""
-    try:
-        reply = reply_of(desk, invitation, party)
-        if reply.update.sha256 == combined.updates[party]:
-            return reply
-    except (Refused, NotThere):
-        pass
-    subject = {"round": combined.round, "party": party, "reason": "reply_changed"}
-    desk.ledger.append_once("reply_changed", subject)
-    return None
-
-
 def request_final_test(desk: Desk) -> FinalEvaluation:
-    """Ask every party to score the best and the final model on its test split."""
+    """Ask every party to score the best and the final model on its test split.
+
+    With `evaluation.cross_site`, every party's last local model as well.
+    """
+    standing = desk.recall(keys.final_evaluation(desk.run), FinalEvaluation, desk.key.public)
+    if standing is not None:
+        return standing
     done = records(desk)
     best = best_round(done, desk.task.federation.select_by)
+    named: dict[str, tuple[ObjectRef, int]] = {
+        "best": (best.model, best.round),
+        "final": (done[-1].model, done[-1].round),
+    }
+    if desk.task.evaluation.cross_site:
+        named |= publish_local_models(desk, done)
     request = FinalEvaluation(
         run=desk.run,
-        models={"best": best.model, "final": done[-1].model},
-        rounds={"best": best.round, "final": done[-1].round},
+        models={name: ref for name, (ref, _) in named.items()},
+        rounds={name: number for name, (_, number) in named.items()},
     )
     return sealed.settle(desk.store, keys.final_evaluation(desk.run), request, desk.key)
 
@@ -133,11 +134,12 @@ def conclude(desk: Desk) -> End:
     guest = desk.hello(desk.guest.party_id)
     early = len(done) < desk.task.federation.epochs
     said = {party: _said(desk, FINAL, party) for party in desk.hellos()}
-    tested = {
-        name: {party: _scores_of(desk, one, ref.sha256) for party, one in said.items()}
-        for name, ref in request.models.items()
-    }
     named = {name: ref.sha256 for name, ref in request.models.items()}
+    asked = named | ({PERSONAL: PERSONAL} if desk.task.federation.personal else {})
+    tested = {
+        name: {party: _scores_of(desk, one, found) for party, one in said.items()}
+        for name, found in asked.items()
+    }
     desk.ledger.append_once("training_ended", {"rounds": len(done), **named})
     mine = End(
         run=desk.run,
@@ -159,12 +161,14 @@ def _party_results(
     combined: Combined,
     replies: dict[str, Reply],
     scores: dict[str, Scores | None],
+    own: dict[str, Scores | None],
 ) -> dict[str, PartyResult]:
     results = {}
     for member in desk.members:
         party = member.party_id
         if party in combined.weights:
-            results[party] = _admitted(desk, combined, party, replies.get(party), scores[party])
+            admitted = _admitted(desk, combined, party, replies.get(party), scores[party])
+            results[party] = admitted.model_copy(update={"personal": _personal(own[party])})
         else:
             status = combined.absent.get(party) or desk.refusal(party) or _unheard(desk, party)
             numbers = _numbers(scores.get(party))
@@ -211,6 +215,15 @@ def _average_of(scores: dict[str, Scores | None]) -> dict[str, float | None]:
     return _average([score for score in scores.values() if score is not None])
 
 
+def _personal(scores: Scores | None) -> Numbers | None:
+    """The headline numbers of personal models; nothing where nobody has one."""
+    return Numbers(**_numbers(scores)) if scores is not None else None
+
+
+def _pooled(scores: dict[str, Scores | None]) -> Scores | None:
+    return pool([one for one in scores.values() if one is not None])
+
+
 def _weighted(combined: Combined, replies: dict[str, Reply], name: str) -> float | None:
     """The mean of a training metric over the parties that gave it, by their weights."""
     known = {
@@ -255,8 +268,8 @@ def _said(desk: Desk, number: int, party: str) -> Score | None:
     return score
 
 
-def _scores_of(desk: Desk, score: Score | None, sha256: str) -> Scores | None:
-    """The scores of one model; `None` when late, withheld or refused."""
+def _scores_of(desk: Desk, score: Score | None, name: str) -> Scores | None:
+    """The scores of one model, by its hash or `personal`; `None`: late, withheld or refused."""
     if score is None:
         return None
     try:
@@ -264,8 +277,13 @@ def _scores_of(desk: Desk, score: Score | None, sha256: str) -> Scores | None:
     except (KeyError, ValueError, TypeError, IndexError):
         _refuse_scores(desk, score.round, score.party)
         return None
-    one = found.get(sha256)
+    one = found.get(name)
     return one if one is not None and len(one.confusion) == desk.task.model.num_classes else None
+
+
+def _own_scores(desk: Desk, score: Score | None) -> Scores | None:
+    """The scores of a party's own model; `None` where the task file gives it none."""
+    return _scores_of(desk, score, PERSONAL) if desk.task.federation.personal else None
 
 
 def _refuse_scores(desk: Desk, number: int, party: str) -> None:

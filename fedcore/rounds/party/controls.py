@@ -17,7 +17,6 @@ import numpy as np
 from fedcore.audit.durable import hash_file, replace_with
 from fedcore.errors import RunMismatch
 from fedcore.exchange import codec, keys
-from fedcore.models.state import shared_names
 from fedcore.params import (
     CONTROL,
     Array,
@@ -66,7 +65,7 @@ def take_up(desk: Desk, asked: Invitation, start: Mapping[str, Array]) -> Contro
     """
     if desk.task.federation.strategy != "scaffold":
         return Controls()
-    shared = shared_names(desk.network, desk.task.federation.batch_norm)
+    shared = desk.shared
     zeros: Params = {
         name: np.zeros_like(array) for name, array in learned(select(start, shared)).items()
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 from fedcore.config.task import differences, parse_task_file
 from fedcore.errors import ModelError, NotThere, Refused, RunMismatch, TaskFileError
 from fedcore.exchange import codec, keys
-from fedcore.models.state import replaceable_names, shared_names, to_params
+from fedcore.models.state import replaceable_names, to_params
 from fedcore.models.weights import read_weights
 from fedcore.params import Params, schema
 from fedcore.rounds import sealed
@@ -93,7 +93,8 @@ def greet(desk: Desk, weights: Path | None = None) -> Hello:
         patients=desk.cohort.train.patients,
         images=len(desk.cohort.train),
         quarantine=dict(sorted(desk.cohort.quarantine.items())),
-        kept_home=_kept_home(desk),
+        modality=desk.modality,
+        kept_home=tuple(sorted(desk.home)),
         initial=None if body is None else sealed.reference(initial, body),
     )
     _require_unchanged(desk, hello)
@@ -133,11 +134,6 @@ def _said(desk: Desk, key: str) -> Hello | None:
             "use the output folder that holds this party's key, or start a new training with "
             "--run NAME at every party"
         ) from None
-
-
-def _kept_home(desk: Desk) -> tuple[str, ...]:
-    shared = set(shared_names(desk.network, desk.task.federation.batch_norm))
-    return tuple(sorted(to_params(desk.network).keys() - shared))
 
 
 def _initial_params(desk: Desk, weights: Path | None) -> Params:

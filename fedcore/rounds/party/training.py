@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from fedcore.config.policy import METRICS
 from fedcore.errors import Refused
 from fedcore.exchange import codec, keys
-from fedcore.models.state import shared_names
 from fedcore.params import CONTROL, Array, Params, clip, prefixed, select, subtract
 from fedcore.rounds import sealed
 from fedcore.rounds.messages import Invitation, Reply
-from fedcore.rounds.party import carrying, controls, spool, weights
+from fedcore.rounds.party import carrying, controls, personal, spool, weights
 from fedcore.rounds.party.desk import Desk
 from fedcore.rounds.party.requests import invitation
 from fedcore.rounds.party.spool import Spooled
@@ -36,10 +35,17 @@ def train(desk: Desk, number: int) -> str:
         raise Refused("wrong_task", f"the invitation to round {number}")
     done = _spooled(desk, asked)
     if done is not None:
+        personal.train_beside(desk, asked)
         return done.sha256
     asked = _begun(desk, asked)
-    number = asked.round
-    start = weights.open_model(desk, asked.weights)
+    sha256 = _train_shared(desk, asked)
+    personal.train_beside(desk, asked)
+    return sha256
+
+
+def _train_shared(desk: Desk, asked: Invitation) -> str:
+    """Train the global model on, spool what was learned; the update's SHA-256."""
+    number, start = asked.round, weights.open_model(desk, asked.weights)
     begun, held = weights.with_home(desk, start, number), controls.take_up(desk, asked, start)
     checkpoint = _checkpoint(desk, asked)
     before = carrying.before(desk, number)
@@ -102,7 +108,7 @@ def _checkpoint(desk: Desk, asked: Invitation) -> Checkpoint:
 
 def _update(desk: Desk, start: Params, trained: Params) -> Params:
     """Trained minus global weights of what is shared, clipped as agreed."""
-    shared = shared_names(desk.network, desk.task.federation.batch_norm)
+    shared = desk.shared
     limit = desk.task.federation.clip_norm
     return clip(subtract(select(trained, shared), select(start, shared)), limit)
 
@@ -119,7 +125,7 @@ def _train(
         desk.network,
         start,
         desk.cohort.train,
-        desk.task,
+        desk.seen_task,
         party_id=desk.party,
         number=number,
         on_step=lambda step, total, loss: desk.progress("train", step, total, loss),
