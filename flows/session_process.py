@@ -41,7 +41,7 @@ class ParentVoice(Voice):
 
 def main(seat: str) -> int:
     """Be a session: 0 at the end, otherwise an `error` event and the error's exit code."""
-    voice = ParentVoice(_events())
+    voice = ParentVoice(events_pipe())
     attach(seat, voice)
     place = Seat.load(seat)
     try:
@@ -49,7 +49,7 @@ def main(seat: str) -> int:
         import fedcore.rounds.party  # noqa: F401, PLC0415
 
         os.environ["PREFECT_API_URL"] = sys.stdin.readline().strip()
-        threading.Thread(target=_end_with_parent, daemon=True).start()
+        threading.Thread(target=end_with_parent, daemon=True).start()
         # After the wait: Prefect reads its settings when it is imported.
         from flows.party_session import party_session  # noqa: PLC0415
 
@@ -60,7 +60,7 @@ def main(seat: str) -> int:
     return 0
 
 
-def _events() -> IO[str]:
+def events_pipe() -> IO[str]:
     """Standard output as the parent's pipe for events alone.
 
     Workers do not inherit it, so the parent sees its end when the session dies; and what a library
@@ -72,7 +72,8 @@ def _events() -> IO[str]:
     return events
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Wait until standard input closes, then end this process and all that it started."""
     sys.stdin.read()
     end_own_group(PARENT_GONE)
 
