@@ -1,13 +1,14 @@
-"""A cell of a comparison as a process of its own: `python -m flows.cell_process OUTPUT CELL`.
+"""The process that trains a comparison's cells: `python -m flows.cell_process OUTPUT`.
 
-With `data` in place of a cell it reads and preprocesses the data that all cells share. It tells
-what happens as JSON lines on standard output. When standard input closes, the parent is gone and
-the process ends at once.
+Each line of standard input names a cell, or `data` for reading what all cells share. It tells what
+happens as JSON lines on standard output, and `done` or `error` at the end of each. When standard
+input closes, the parent is gone and the process ends at once.
 """
 
 from __future__ import annotations
 
 import os
+import queue
 import sys
 import threading
 from collections.abc import Callable
@@ -17,48 +18,50 @@ from fedcore.comparison.plan import Comparison
 from fedcore.comparison.workshop import Workshop
 from fedcore.errors import FedcoreError
 from fedcore.rounds.messages import Record
-from flows.session_process import ParentVoice, end_with_parent, events_pipe
+from flows.process_group import end_own_group
+from flows.session_process import PARENT_GONE, ParentVoice, events_pipe
 
 DATA = "data"
 
 
-def main(output: str, word: str) -> int:
-    """Do the work: 0 at the end, otherwise an `error` event and the error's exit code."""
-    voice = ParentVoice(events_pipe())
-    threading.Thread(target=end_with_parent, daemon=True).start()
+def main(output: str) -> None:
+    """Do what is asked until standard input closes."""
+    voice, asked = ParentVoice(events_pipe()), queue.SimpleQueue[str]()
+    threading.Thread(target=_listen, args=(asked,), daemon=True).start()
     workshop = Workshop(Path(output))
     comparison = Comparison.load(workshop.state)
-    try:
-        if word == DATA:
-            _prepare(comparison, workshop, voice)
+    while True:
+        try:
+            _do(comparison, workshop, asked.get(), voice)
+        except FedcoreError as error:
+            voice.tell("error", message=str(error), exit_code=error.exit_code)
         else:
-            _train(comparison, workshop, word, voice)
-    except FedcoreError as error:
-        voice.tell("error", message=str(error), exit_code=error.exit_code)
-        return error.exit_code
-    return 0
+            voice.tell("done")
 
 
-def _prepare(comparison: Comparison, workshop: Workshop, voice: ParentVoice) -> None:
-    # Only now: torch takes seconds to import, and a cell's parent is told first what is wrong.
-    from fedcore.comparison.running import prepare  # noqa: PLC0415
+def _listen(asked: queue.SimpleQueue[str]) -> None:
+    for text in sys.stdin:
+        asked.put(text.strip())
+    end_own_group(PARENT_GONE)
+
+
+def _do(comparison: Comparison, workshop: Workshop, word: str, voice: ParentVoice) -> None:
+    # Only now: torch takes seconds to import, and the parent is to be heard meanwhile.
+    from fedcore.comparison.running import prepare, run_cell  # noqa: PLC0415
+
+    def hear(record: Record) -> None:
+        voice.tell("round", round=record.round)
 
     def progress(party: str) -> Callable[[int, int], None]:
         return lambda done, total: voice.tell("reading", party=party, done=done, total=total)
 
+    if word != DATA:
+        run_cell(comparison, comparison.cell(word), workshop, hear)
+        return
     workers = max(1, (os.cpu_count() or 2) // 2)
     for party, one in prepare(comparison, workshop, progress, workers).items():
         voice.tell("data", party=party, **one)
 
 
-def _train(comparison: Comparison, workshop: Workshop, name: str, voice: ParentVoice) -> None:
-    from fedcore.comparison.running import run_cell  # noqa: PLC0415
-
-    def hear(record: Record) -> None:
-        voice.tell("round", round=record.round)
-
-    run_cell(comparison, comparison.cell(name), workshop, hear)
-
-
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    main(sys.argv[1])

@@ -1,7 +1,7 @@
 """`fedcore compare`: strategies side by side on data that lies on this machine.
 
-The command's own process never imports torch: it runs the flow, and every training is a process of
-its own.
+The command's own process never imports torch: it runs the flow, and the trainings run in a process
+beside it.
 """
 
 from __future__ import annotations

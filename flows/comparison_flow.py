@@ -21,7 +21,7 @@ from fedcore.comparison.workshop import Workshop, data_hash
 from fedcore.errors import FedcoreError, InputError
 from fedcore.explain.wording import number
 from flows import cell_child
-from flows.cell_child import CellFailed
+from flows.cell_child import CellFailed, Trainer, trainer_of
 from flows.cell_process import DATA
 from tasks.options import once
 from tasks.tracking_client import TrackingAway
@@ -48,6 +48,8 @@ def comparison(output: str, run: str) -> str:
     except (FedcoreError, KeyboardInterrupt) as error:
         _note_stop(output, type(error).__name__)
         raise
+    finally:
+        cell_child.stop(output)
     if failures:
         raise Incomplete(_sentence(failures))
     return table
@@ -55,17 +57,17 @@ def comparison(output: str, run: str) -> str:
 
 @once("read the data")
 def read_data(output: str) -> str:
-    """Read and preprocess all parties' data in a process of its own; a hash of what there is."""
-    cell_child.run(Path(output), DATA, _log(output, DATA), lambda event: _tell(output, event))
+    """Read and preprocess all parties' data in the trainer's process; a hash of what there is."""
+    _trainer(output).do(DATA, lambda event: _tell(output, event))
     return data_hash(Workshop(Path(output)))
 
 
 @once("{label}")
 def run_cell(output: str, cell: str, label: str) -> str:
-    """Train a cell in a process of its own and tell MLflow; the name of its result's file."""
+    """Train a cell in the trainer's process and tell MLflow; the name of its result's file."""
     voice = voice_of(output)
     voice.tell("cell", label=label)
-    cell_child.run(Path(output), cell, _log(output, cell), lambda event: _tell(output, event))
+    _trainer(output).do(cell, lambda event: _tell(output, event))
     place = Comparison.load(Workshop(Path(output)).state)
     done = result.found(Path(output), place)[cell]
     with _as_far_as_mlflow_is_there(output):
@@ -144,5 +146,5 @@ def _tell(output: str, event: dict[str, object]) -> None:
     voice_of(output).tell(str(event["event"]), **details)
 
 
-def _log(output: str, word: str) -> Path:
-    return Workshop(Path(output)).state / "logs" / f"{word}.log"
+def _trainer(output: str) -> Trainer:
+    return trainer_of(output, Workshop(Path(output)).state / "trainings.log")

@@ -49,7 +49,7 @@ def main(seat: str) -> int:
         import fedcore.rounds.party  # noqa: F401, PLC0415
 
         os.environ["PREFECT_API_URL"] = sys.stdin.readline().strip()
-        threading.Thread(target=end_with_parent, daemon=True).start()
+        threading.Thread(target=_end_with_parent, daemon=True).start()
         # After the wait: Prefect reads its settings when it is imported.
         from flows.party_session import party_session  # noqa: PLC0415
 
@@ -72,8 +72,7 @@ def events_pipe() -> IO[str]:
     return events
 
 
-def end_with_parent() -> None:
-    """Wait until standard input closes, then end this process and all that it started."""
+def _end_with_parent() -> None:
     sys.stdin.read()
     end_own_group(PARENT_GONE)
 

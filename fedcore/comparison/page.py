@@ -55,7 +55,8 @@ PAGE = """\
 {%- for row in one.rows %}
 <tr><th scope="row">{{ row[0] }}</th>
 {%- for cell in row[1:] %}<td class="n">
-{%- if cell.startswith("**") %}<strong>{{ cell.strip("*") }}</strong>{% else %}{{ cell }}{% endif %}
+{%- if cell.startswith("**") %}<strong>{{ cell.strip("*") }}</strong>
+{%- else %}{{ cell }}{% endif %}</td>
 {%- endfor %}</tr>
 {%- endfor %}
 </tbody></table></div>

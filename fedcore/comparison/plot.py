@@ -95,7 +95,7 @@ def _draw_scores(
                     capsize=3,
                 )
     panel.set_yticks(range(len(names)), names)
-    panel.set_ylim(len(names) - 0.5, -0.5)
+    panel.set_ylim(max(len(names), 1) - 0.5, -0.5)
     panel.set_xlabel("filled: average of the parties, hollow: pooled")
 
 

@@ -100,13 +100,16 @@ class Sheet:
         return (*self.parties, AVERAGE, TOGETHER)
 
     def best(self, where: str, metric: str) -> set[str]:
-        """The strategies with the best mean; baselines do not compete, nor does one alone."""
+        """The strategies with the best mean; baselines do not compete.
+
+        Nobody is best where there is one strategy, or where all are the same.
+        """
         means = {
             row.arm: spread.mean
             for row in self.rows
             if row.arm not in (LOCAL_ONLY, POOLED) and (spread := row.values[where, metric])
         }
-        if len(means) < 2:
+        if len(set(means.values())) < 2:
             return set()
         top = min(means.values()) if metric == "loss" else max(means.values())
         return {arm for arm, mean in means.items() if mean == top}
