@@ -46,6 +46,7 @@ def _listen(asked: queue.SimpleQueue[str]) -> None:
 
 
 def _do(comparison: Comparison, workshop: Workshop, word: str, voice: ParentVoice) -> None:
+    cell = None if word == DATA else comparison.cell(word)
     # Only now: torch takes seconds to import, and the parent is to be heard meanwhile.
     from fedcore.comparison.running import prepare, run_cell  # noqa: PLC0415
 
@@ -55,8 +56,8 @@ def _do(comparison: Comparison, workshop: Workshop, word: str, voice: ParentVoic
     def progress(party: str) -> Callable[[int, int], None]:
         return lambda done, total: voice.tell("reading", party=party, done=done, total=total)
 
-    if word != DATA:
-        run_cell(comparison, comparison.cell(word), workshop, hear)
+    if cell is not None:
+        run_cell(comparison, cell, workshop, hear)
         return
     workers = max(1, (os.cpu_count() or 2) // 2)
     for party, one in prepare(comparison, workshop, progress, workers).items():

@@ -17,7 +17,7 @@ from fedcore.comparison import page, result
 from fedcore.comparison.plan import Comparison
 from fedcore.comparison.result import CellResult
 from fedcore.comparison.table import AVERAGE, Trial
-from fedcore.comparison.workshop import Workshop, data_hash
+from fedcore.comparison.workshop import Workshop, data_hash, prepared
 from fedcore.errors import FedcoreError, InputError
 from fedcore.explain.wording import number
 from flows import cell_child
@@ -46,7 +46,7 @@ def comparison(output: str, run: str) -> str:
         failures = _train_all(output)
         table = publish(output, len(failures))
     except (FedcoreError, KeyboardInterrupt) as error:
-        _note_stop(output, type(error).__name__)
+        _note_end(output, error)
         raise
     finally:
         cell_child.stop(output)
@@ -136,9 +136,13 @@ def _as_far_as_mlflow_is_there(output: str) -> Iterator[None]:
         voice_of(output).say(f"{away} (the same command writes it then)")
 
 
-def _note_stop(output: str, reason: str) -> None:
+def _note_end(output: str, error: FedcoreError | KeyboardInterrupt) -> None:
+    """Let MLflow say why it ended, if it has heard of it; the kind alone, which names no file."""
+    if not prepared(Workshop(Path(output))):
+        return
     with _as_far_as_mlflow_is_there(output):
-        _tracking(output).stop(reason)
+        killed = isinstance(error, KeyboardInterrupt)
+        _tracking(output).stop(type(error).__name__, killed=killed)
 
 
 def _tell(output: str, event: dict[str, object]) -> None:

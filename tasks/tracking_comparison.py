@@ -98,11 +98,11 @@ class ComparisonTracking:
                 self._client.set_tag(self.run_id, REASON, f"{failed} cells failed")
             self._client.set_terminated(self.run_id, "FAILED" if failed else "FINISHED")
 
-    def stop(self, reason: str) -> None:
-        """End the parent run as KILLED: a person or a fault ended the command; it may go on."""
+    def stop(self, reason: str, *, killed: bool) -> None:
+        """End the parent run as FAILED, or KILLED where a person stopped it; it may go on."""
         with reaching(self._place):
             self._client.set_tag(self.run_id, REASON, reason[:5000])
-            self._client.set_terminated(self.run_id, "KILLED")
+            self._client.set_terminated(self.run_id, "KILLED" if killed else "FAILED")
 
     def _cell_run(self, result: CellResult) -> Run:
         name = result.cell.name

@@ -69,7 +69,7 @@ def test_a_cell_has_curves_and_test_scores_of_parties_average_and_pool():
 
 def test_the_parent_holds_the_files_and_says_how_it_ended(told, tmp_path: Path):
     tracking = ComparisonTracking.open(told, "data")
-    tracking.stop("Interrupted")
+    tracking.stop("KeyboardInterrupt", killed=True)
     assert runs_of(told)[0].info.status == "KILLED"
     (tmp_path / "comparison.md").write_text("| table |\n")
     ComparisonTracking.open(told, "data").finish([tmp_path / "comparison.md"], failed=0)
