@@ -42,6 +42,9 @@ def prepare(
     `DataError` and `ContractBroken` as `open_cohort` does, and `RunMismatch` where data that was
     frozen is no longer as it was.
     """
+    for done in result.found(workshop.output, comparison).values():
+        # Left by whoever was killed after keeping the result.
+        shutil.rmtree(workshop.bench(done.cell), ignore_errors=True)
     before = prepared(workshop)
     now = {
         party: _described(_open(comparison, workshop, party, progress(party), workers))

@@ -172,7 +172,6 @@ def test_mistakes_are_one_sentence_and_train_nothing(story, tmp_path):
     mistakes = {
         "did you mean 'fedavg'": (task, "--data", data, "--strategies", "fedavgg"),
         "there is no such folder": (task, "--data", str(tmp_path / "none")),
-        "there is no such task file": (str(tmp_path / "none.yaml"), "--data", data),
     }
     for words, line in mistakes.items():
         code, said = typed(tmp_path, *line)
