@@ -50,7 +50,7 @@ def hub_at(folder: Path, port: int, seaweedfs: SeaweedFS) -> Hub:
 def test_a_training_that_is_started_without_the_exchange_begins_when_it_is_back(
     seaweedfs: SeaweedFS, tmp_path: Path
 ) -> None:
-    tried, said = Event(), []
+    tried, mended, said = Event(), Event(), []
 
     def hear(sentence: str) -> None:
         said.append(sentence)
@@ -59,11 +59,12 @@ def test_a_training_that_is_started_without_the_exchange_begins_when_it_is_back(
     with fault_proxy(seaweedfs.endpoint) as line, ThreadPoolExecutor() as pool:
         hub = hub_at(tmp_path, line.port, seaweedfs)
         line.cut()
-        watch = Watch(time.monotonic, lambda _: time.sleep(0.05), hear)
+        watch = Watch(time.monotonic, lambda _: mended.wait(0.05), hear)
         taken = pool.submit(take_seat, hub, Wish(task_file().to_yaml(), "one"), watch)
         assert tried.wait(60)
         assert not taken.done()
         line.mend()
+        mended.set()
         seat = taken.result(60)
     assert [one.party_id for one in seat.members] == ["1"]
     assert seat.path.exists()
