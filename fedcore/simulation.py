@@ -25,6 +25,7 @@ from fedcore.params import Params
 from fedcore.rounds import coordinator, party, sealed
 from fedcore.rounds.identity import run_id
 from fedcore.rounds.messages import End, Hello, Member, Record
+from fedcore.rounds.statistics_messages import PooledStatistics
 from fedcore.rounds.waiting import Watch
 
 
@@ -38,6 +39,7 @@ class Outcome:
     best: Params
     final: Params
     ledgers: Mapping[str, Ledger]
+    statistics: PooledStatistics | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ def simulate_cohorts(
     for desk in desks:
         party.join(desk)
         party.greet(desk, weights)
+        party.tell_statistics(desk)
     _train(lead, desks, world)
     return _outcome(lead, desks)
 
@@ -118,6 +121,7 @@ def simulate_cohorts(
 def _train(lead: coordinator.Desk, desks: Sequence[party.Desk], world: World) -> None:
     """Round after round until the last, or until nothing improves; then the final test."""
     coordinator.welcome(lead)
+    coordinator.gather_statistics(lead)
     model = coordinator.adopt_initial_model(lead)
     done = coordinator.records(lead)
     while coordinator.goes_on(lead, done):
@@ -195,4 +199,5 @@ def _outcome(lead: coordinator.Desk, desks: Sequence[party.Desk]) -> Outcome:
         best=codec.decode(sealed.fetch(lead.store, end.best)),
         final=codec.decode(sealed.fetch(lead.store, end.final)),
         ledgers=owners,
+        statistics=coordinator.pooled(lead),
     )

@@ -20,6 +20,8 @@ from fedcore.audit.durable import replace_with
 from fedcore.config import TaskFile
 from fedcore.data import contract
 from fedcore.data.cache import DEFAULT_LIMIT, PixelCache
+from fedcore.data.columns import Columns, no_columns
+from fedcore.data.image_columns import ImageColumns
 from fedcore.data.images import ImageSet, Labels, Pixels
 from fedcore.data.index import open_index
 from fedcore.data.intake import Known, Progress, Recipe, image_key, list_files, take_in
@@ -44,6 +46,12 @@ class CachedImages:
         """N."""
         return len(self.labels)
 
+    def stored(self, index: int) -> Pixels:
+        """One image as it lies in the cache: (C, H, W), or (1, H, W) where it is grey."""
+        array, row = self.places[index]
+        pixels: Pixels = self.arrays[array][row]
+        return pixels
+
     def batch(self, indices: npt.NDArray[np.int64]) -> Pixels:
         """The images at `indices` as (B, C, H, W) uint8, in that order."""
         out = np.empty((len(indices), *self.shape), np.uint8)
@@ -60,7 +68,7 @@ class Cohort:
     model, modality, photometric interpretation, bits and transfer syntax; `images` is split ->
     class -> images; `split_patients` is split -> patients. `faults` says how the data breaks the
     contract, `notes` what should be known. `set_aside` names files: it is for the hospital's eyes
-    alone and never leaves it.
+    alone and never leaves it. `columns` counts the raw data for the statistics, when asked.
     """
 
     classes: tuple[str, ...]
@@ -79,6 +87,7 @@ class Cohort:
     notes: tuple[str, ...]
     set_aside: tuple[SetAside, ...] = field(repr=False)
     contents: frozenset[str] = field(repr=False, default=frozenset())
+    columns: Columns = field(repr=False, compare=False, default=no_columns)
 
     @property
     def class_counts(self) -> dict[str, int]:
@@ -188,9 +197,10 @@ def _cohort(
     patients = contract.patients_by_split(samples)
     images = contract.images_by_class(samples, classes)
     shape = task.model.input_size
+    train = _images("train", samples, classes, shape, cache)
     return Cohort(
         classes=classes,
-        train=_images("train", samples, classes, shape, cache),
+        train=train,
         validation=_images("validation", samples, classes, shape, cache),
         test=_images("test", samples, classes, shape, cache),
         contract_hash=contract.contract_hash(samples, classes, steps),
@@ -204,6 +214,7 @@ def _cohort(
         faults=contract.faults(task, files, len(aside), patients, images),
         notes=contract.notes(task, patients),
         set_aside=tuple(aside),
+        columns=ImageColumns(tuple(samples), classes, train),
     )
 
 
