@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from fedcore.config.base import Section, misfit, validate
 from fedcore.config.data import DataSection
-from fedcore.config.federation import FederationSection
+from fedcore.config.federation import SGD_ONLY, FederationSection
 from fedcore.config.model import ModelSection
 from fedcore.config.reading import parse_yaml, read_text
 from fedcore.config.training import TrainingSection
@@ -40,6 +40,14 @@ class TaskFile(Section):
         if names is not None and len(names) != number:
             remedy = f"name {number} classes or change model.num_classes, which is {number}"
             raise misfit("data.classes", names, remedy)
+        return self
+
+    @model_validator(mode="after")
+    def _optimizer_fits(self) -> Self:
+        strategy, optimizer = self.federation.strategy, self.training.optimizer
+        if strategy in SGD_ONLY and optimizer != "sgd":
+            remedy = f"write sgd, as {strategy} is defined for sums of gradients"
+            raise misfit("training.optimizer", optimizer, remedy)
         return self
 
     def fingerprint(self) -> str:

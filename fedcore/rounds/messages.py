@@ -14,6 +14,10 @@ from pydantic import Field
 from fedcore.config.base import Section
 
 Reason = str
+# Why a party is not in a round, where its update may still count in a later one: it came after the
+# deadline; it was still training when the round was full; it had replied, and the round was full.
+LATE, TRAINING, WAITING = "late", "training", "waiting"
+NOT_YET = frozenset({LATE, TRAINING, WAITING})
 # More patients or images than any hospital has; sums of such numbers stay exact in float64.
 MOST = 10**12
 
@@ -161,6 +165,7 @@ class PartyResult(Section):
     role: Literal["guest", "host"]
     status: str = Field(description="admitted, or why not")
     weight: float = 0.0
+    staleness: int = Field(0, ge=0, description="rounds since the model that it trained from")
     patients: int = 0
     images: int = 0
     train_loss: float | None = None

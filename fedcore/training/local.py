@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from types import MappingProxyType
 
 import torch
 from torch import nn
@@ -35,12 +36,16 @@ GPU_LOOKS_EVERY = 10
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a round gave: `metrics` are loss and accuracy as means over all images seen in it."""
+    """What a round gave: `metrics` are loss and accuracy as means over all images seen in it.
+
+    `rates` holds the learning rate of each step.
+    """
 
     params: Params
     metrics: dict[str, float]
     steps: int
     images: int
+    rates: tuple[float, ...] = ()
 
 
 def train_round(  # noqa: PLR0913 (most have a default)
@@ -54,12 +59,14 @@ def train_round(  # noqa: PLR0913 (most have a default)
     hardware: Hardware | None = None,
     on_step: OnStep | None = None,
     checkpoint: Checkpoint | None = None,
+    offsets: Mapping[str, Array] = MappingProxyType({}),
 ) -> TrainResult:
     """Train `network`, starting from `start`, for round `number` (from 1) on a party's images.
 
     `hardware` defaults to this machine's. `on_step(done, total, loss)` is called
     after every step (on a GPU after every tenth) and may raise to stop. Metrics are those of
     training mode: each batch as the network was before its step, without the proximal term.
+    `offsets` are added to the gradients of the parameters that they name, in every step.
 
     With a `checkpoint`, a round that was begun with the same weights goes on from there, with the
     same bits as if it had never stopped; it is the caller's to remove once the result is safe.
@@ -72,20 +79,27 @@ def train_round(  # noqa: PLR0913 (most have a default)
     with reproducible(derive_seed(plan.seed, "torch", party_id, number), machine):
         lay_out(network, machine.device, machine.layout)
         load_params(network, start)
-        training = _Training(network, plan, machine, objective_for(plan, images, machine))
+        training = _Training(network, plan, machine, objective_for(plan, images, machine), offsets)
         steps = plan.steps_per_round(len(images))
         kept = _Kept(checkpoint, training)
         own: dict[str, str | int] = {"party": party_id, "round": number, "images": len(images)}
-        begun = kept.take_up(own | _bits_of(task, start, machine))
+        bits = _bits_of(task, start, machine) | {"offsets": digest(offsets)}
+        begun = kept.take_up(own | bits)
+        rates = _rates(plan, number, steps)
         feed = Feed(images, plan, machine)
         coming = islice(draws(plan, len(images), party_id, number), begun, None)
         for done, draw in enumerate(coming, start=begun):
-            rate = learning_rate(plan, (number - 1) * steps + done, plan.rounds * steps, steps)
-            loss = training.step(*feed.batch(draw), rate)
+            loss = training.step(*feed.batch(draw), rates[done])
             with kept.at(done + 1):
                 if _looked_at(machine, done + 1, steps):
                     _look(float(loss), done + 1, steps, plan, on_step)
-        return TrainResult(_trained(network, plan), training.metrics(), steps, len(images))
+        return TrainResult(_trained(network, plan), training.metrics(), steps, len(images), rates)
+
+
+def _rates(plan: TrainPlan, number: int, steps: int) -> tuple[float, ...]:
+    """The learning rate of each of the `steps` of round `number`."""
+    begun, total = (number - 1) * steps, plan.rounds * steps
+    return tuple(learning_rate(plan, begun + done, total, steps) for done in range(steps))
 
 
 def _looked_at(machine: Hardware, done: int, steps: int) -> bool:
@@ -135,11 +149,16 @@ class _Training:
     """Network, optimiser and running sums of one round; everything stays on the device."""
 
     def __init__(
-        self, network: nn.Module, plan: TrainPlan, machine: Hardware, objective: Objective
+        self,
+        network: nn.Module,
+        plan: TrainPlan,
+        machine: Hardware,
+        objective: Objective,
+        offsets: Mapping[str, Array],
     ) -> None:
         self._network = network.train()
         self._optimizer = make_optimizer(network, plan)
-        self._corrections = corrections_for(network, plan)
+        self._corrections = corrections_for(network, plan, offsets)
         self._objective = objective
         self._machine = machine
         self._seen = torch.zeros((), dtype=torch.int64)

@@ -12,11 +12,12 @@ from fedcore.exchange import keys
 from fedcore.metrics import Scores, pool
 from fedcore.rounds import sealed
 from fedcore.rounds.coordinator import ledger_parts
-from fedcore.rounds.coordinator.asking import LATE, invitation_of, reply_of, wait_for
+from fedcore.rounds.coordinator.asking import invitation_of, reply_of, staleness_of, wait_for
 from fedcore.rounds.coordinator.combining import combined_of
 from fedcore.rounds.coordinator.desk import Desk
 from fedcore.rounds.coordinator.resuming import records
 from fedcore.rounds.messages import (
+    LATE,
     Combined,
     End,
     FinalEvaluation,
@@ -49,7 +50,7 @@ def record(desk: Desk, number: int, seconds: float) -> Record:
         for party in combined.weights
         if (reply := _reply_as_combined(desk, combined, invitation, party)) is not None
     }
-    said = {party: _said(desk, number, party) for party in combined.weights}
+    said = {party: _said(desk, number, party) for party in _may_score(desk, combined, invitation)}
     scores = {party: _scores_of(desk, one, combined.model.sha256) for party, one in said.items()}
     known = [score for score in scores.values() if score is not None]
     numbers = _numbers(pool(known))
@@ -70,6 +71,31 @@ def record(desk: Desk, number: int, seconds: float) -> Record:
         **numbers,
     )
     return sealed.settle(desk.store, keys.record(desk.run, number), mine, desk.key)
+
+
+def scorers(desk: Desk, number: int) -> list[str]:
+    """Whose scores of round `number` are waited for: of those in it, all that keep pace.
+
+    Where a round closes early, a party keeps pace that has not missed more rounds than it takes
+    all parties to be in one each; the others' scores are taken if they are there.
+    """
+    combined, invitation = combined_of(desk, number), invitation_of(desk, number)
+    buffer = desk.task.federation.buffer
+    if buffer is None:
+        return list(combined.weights)
+    pace = len(invitation.parties)
+    replies = [_reply_as_combined(desk, combined, invitation, one) for one in combined.weights]
+    return [
+        reply.party
+        for reply in replies
+        if reply is not None and staleness_of(invitation, reply) * buffer < pace
+    ]
+
+
+def _may_score(desk: Desk, combined: Combined, invitation: Invitation) -> list[str]:
+    """Whose scores count: of all in the round, and where it closes early of all invited."""
+    early = desk.task.federation.buffer is not None
+    return list(invitation.parties if early else combined.weights)
 
 
 def _reply_as_combined(
@@ -139,7 +165,8 @@ def _party_results(
             results[party] = _admitted(desk, combined, party, replies.get(party), scores[party])
         else:
             status = combined.absent.get(party) or desk.refusal(party) or _unheard(desk, party)
-            results[party] = PartyResult(role=member.role, status=status)
+            numbers = _numbers(scores.get(party))
+            results[party] = PartyResult(role=member.role, status=status, **numbers)
     return results
 
 
@@ -155,6 +182,7 @@ def _admitted(
     told: dict[str, Any] = {}
     if reply is not None:
         told = {"patients": reply.patients, "images": reply.images}
+        told["staleness"] = combined.round - reply.trained_in
         told |= {f"train_{name}": value for name, value in reply.metrics.items()}
     return PartyResult(
         role=desk.member(party).role,

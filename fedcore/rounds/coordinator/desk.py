@@ -56,6 +56,12 @@ class Desk:
         """The party that makes the initial model."""
         return next(member for member in self.members if member.role == "guest")
 
+    @property
+    def quorum(self) -> int:
+        """How many replies a round needs: by default all, or as many as close it."""
+        federation = self.task.federation
+        return federation.quorum or federation.buffer or len(self.members)
+
     def member(self, party: str) -> Member:
         """The member of that id."""
         return next(member for member in self.members if member.party_id == party)
