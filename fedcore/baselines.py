@@ -23,8 +23,23 @@ from fedcore.simulation import Outcome, World, simulate_cohorts
 from fedcore.training.evaluation import evaluate, withhold
 
 POOLED = "pooled"
-# Fields of `federation` that mean nothing, or something else, where one party trains alone.
-OF_MANY = ("strategy", "mu", "quorum", "deadline", "late", "batch_norm", "clip_norm")
+# The fields of `federation` that say how one party trains; a test holds every field to a side.
+OF_ONE = (
+    "epochs",
+    "batch_size",
+    "lr",
+    "local_epochs",
+    "local_steps",
+    "select_by",
+    "early_stopping",
+)
+# Those that mean nothing, or something else, where one party trains alone.
+OF_MANY = (
+    *("strategy", "mu", "server_lr", "server_momentum", "beta1", "beta2", "tau", "control"),
+    *("weighting", "batch_norm", "clip_norm", "quorum", "deadline", "late"),
+    *("hostile", "selected", "max_norm"),
+    *("buffer_size", "staleness_exponent", "max_staleness", "mixing"),
+)
 
 
 @dataclass(frozen=True)
@@ -78,7 +93,7 @@ def alone(task: TaskFile) -> TaskFile:
     The strategy becomes fedavg, whose mean of one update is that update.
     """
     content = task.model_dump(mode="json", exclude_unset=True)
-    kept = {name: value for name, value in content["federation"].items() if name not in OF_MANY}
+    kept = {name: value for name, value in content["federation"].items() if name in OF_ONE}
     return validate(TaskFile, {**content, "federation": kept}, "task file alone", TaskFileError)
 
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rounds_story import hospitals, task_file
 
-from fedcore.baselines import alone, local_only, pooled, train_alone
+from fedcore.baselines import OF_MANY, OF_ONE, alone, local_only, pooled, train_alone
+from fedcore.config.federation import FederationSection
 from fedcore.data.cohort import open_cohort
 from fedcore.data.images import ArrayImages
 from fedcore.data.joined import JoinedImages, joined
@@ -73,6 +74,14 @@ def test_alone_nothing_of_a_federation_is_left_and_the_local_training_is_the_sam
     one, plain = alone(many), task_file(local_epochs=2)
     assert one == plain
     assert alone(one) == one
+
+
+def test_every_field_of_a_federation_is_one_partys_or_of_many():
+    assert sorted((*OF_ONE, *OF_MANY)) == sorted(FederationSection.model_fields)
+
+
+def test_a_learning_rate_at_the_coordinator_changes_no_baseline():
+    assert alone(task_file(strategy="fedavgm", server_lr=0.5, server_momentum=0.5)) == task_file()
 
 
 def test_a_local_model_is_trained_at_home_and_tested_everywhere(cohorts, tmp_path):
