@@ -23,11 +23,11 @@ from rules_story import (
 from fedcore.config.federation import STRATEGIES
 from fedcore.errors import QuorumNotMet
 from fedcore.strategies import Step
-from fedcore.strategies.choice import RULES
+from fedcore.strategies.choice import ROBUST, RULES
 
 
 def test_every_strategy_of_the_task_file_has_a_rule() -> None:
-    assert set(RULES) == set(STRATEGIES)
+    assert {*RULES, *ROBUST} == set(STRATEGIES)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
