@@ -1,4 +1,4 @@
-"""The tables of every field in docs/task-file.md, party-file.md and policy.md, from the models.
+"""The tables of every field in the task file, party file and policy pages, from the models.
 
     python docs/fields.py
 
@@ -17,11 +17,13 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from fedcore.config.data import DataSection
+from fedcore.config.feature import Feature
 from fedcore.config.federation import METRICS, STRATEGIES, EarlyStopping, FederationSection
 from fedcore.config.model import ModelSection
 from fedcore.config.party import CoordinatorRef, PartyFile, PartyRef
 from fedcore.config.policy import METRICS as LEAVING_METRICS
 from fedcore.config.policy import Leaving, Policy, Transfer
+from fedcore.config.table import TableSection
 from fedcore.config.task import TaskFile
 from fedcore.config.training import TrainingSection
 
@@ -33,6 +35,8 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "federation.early_stopping": EarlyStopping,
     "training": TrainingSection,
     "data": DataSection,
+    "data.table": TableSection,
+    "a feature": Feature,
     "the policy": Policy,
     "leaving": Leaving,
     "transfer": Transfer,
@@ -40,7 +44,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "a party": PartyRef,
     "the coordinator": CoordinatorRef,
 }
-PAGES = ("task-file.md", "party-file.md", "policy.md")
+PAGES = ("task-file.md", "tables.md", "party-file.md", "policy.md")
 BLOCK = re.compile(r"(<!-- fields of ([^>]+?) -->\n).*?(<!-- end of fields -->)", re.DOTALL)
 # What validators allow; the models' own bounds and choices are read off.
 RANGES = {

@@ -15,6 +15,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from fedcore.metrics_survival import SurvivalScores, pool_survival
+
 BINS = 400
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -143,6 +145,27 @@ def pool(parts: Iterable[Scores]) -> Scores | None:
         confusion=np.sum([part.confusion for part in known], axis=0),
         histograms=np.sum([part.histograms for part in known], axis=0),
     )
+
+
+AnyScores = Scores | SurvivalScores
+
+
+def read_scores(content: Any) -> AnyScores:
+    """Scores of either kind from their JSON; raises `ValueError` for anything else."""
+    if isinstance(content, dict) and "concordant" in content:
+        return SurvivalScores.from_json(content)
+    return Scores.from_json(content)
+
+
+def pool_any(parts: Iterable[AnyScores]) -> AnyScores | None:
+    """`pool` for scores of either kind; raises `ValueError` for a mixture."""
+    known = list(parts)
+    survival = [one for one in known if isinstance(one, SurvivalScores)]
+    if not survival:
+        return pool(one for one in known if isinstance(one, Scores))
+    if len(survival) < len(known):
+        raise ValueError("scores of survival and of classes cannot be pooled")
+    return pool_survival(survival)
 
 
 def roc_curve(negatives: Ints, positives: Ints) -> tuple[Floats, Floats]:

@@ -16,7 +16,8 @@ import fedcore
 from fedcore.audit.ledger import Ledger
 from fedcore.audit.signing import SigningKey
 from fedcore.config.task import TaskFile
-from fedcore.data.cohort import Cohort, open_cohort
+from fedcore.data.cohort import open_cohort
+from fedcore.data.cohort_record import Cohort
 from fedcore.exchange import codec
 from fedcore.exchange.memory import MemoryStore
 from fedcore.exchange.store import ObjectStore
@@ -180,7 +181,7 @@ def _party_desk(
         watch=world.watch,
         code_version=fedcore.__version__,
         cohort=cohort,
-        network=build(task.model, task.seed),
+        network=build(task.model, task.seed, inputs=task.inputs),
         spool=spool,
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fedcore.explain.outcome import outcome_of
-from fedcore.metrics import Scores
+from fedcore.metrics import AnyScores
 from fedcore.rounds.messages import End, PartyResult, Record
 
 Values = dict[str, float]
@@ -44,6 +44,7 @@ def _federated(record: Record) -> Values:
             "federated/loss": record.loss,
             "federated/accuracy": record.accuracy,
             "federated/auroc": record.auroc,
+            "federated/concordance": record.concordance,
             "federated/train_loss": record.train_loss,
             "federated/train_accuracy": record.train_accuracy,
             "round/seconds": record.seconds,
@@ -62,12 +63,13 @@ def _party(result: PartyResult) -> Values:
             "val/loss": result.loss,
             "val/accuracy": result.accuracy,
             "val/auroc": result.auroc,
+            "val/concordance": result.concordance,
             "weight": result.weight,
         }
     )
 
 
-def _test(scores: Scores | None) -> Values:
+def _test(scores: AnyScores | None) -> Values:
     summary = scores.summary() if scores else {}
     return _known({f"test/{name}": value for name, value in summary.items()})
 

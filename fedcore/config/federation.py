@@ -10,7 +10,7 @@ from fedcore.config.base import Section
 from fedcore.errors import nearest
 
 STRATEGIES = ("fedavg", "fedprox")
-METRICS = ("accuracy", "auroc", "loss")
+METRICS = ("accuracy", "auroc", "loss", "concordance")
 
 
 class EarlyStopping(Section):

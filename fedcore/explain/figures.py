@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from fedcore.explain.outcome import outcome_of
 from fedcore.explain.palette import RC
+from fedcore.metrics import Scores
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,12 +59,13 @@ def drawings(agreement: Agreement, records: Sequence[Record], end: End) -> list[
     outcome = outcome_of(end)
     found = []
     if records:
-        alt = "Loss, accuracy and AUROC on validation images by round, per party and federated"
+        names = " and ".join(title for _, title in plot_curves.panels_of(records))
+        alt = f"{names} on validation images by round, per party and federated"
         found.append(
             Drawing("curves", alt, lambda: plot_curves.curves(agreement, records, end.best_round))
         )
     pooled = outcome.pooled
-    if pooled is None:
+    if not isinstance(pooled, Scores):  # nobody reported, or a survival model without classes
         return found
     alt = "ROC curve of the best model on the test images"
     found.append(Drawing("roc", alt, lambda: plot_scores.roc(agreement, outcome)))

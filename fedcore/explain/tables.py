@@ -34,11 +34,12 @@ COLUMNS = (
     "loss",
     "accuracy",
     "auroc",
+    "concordance",
     "seconds",
     "bytes_up",
     "bytes_down",
 )
-OF_PARTY = COLUMNS[2:12]
+OF_PARTY = COLUMNS[2:13]
 OF_ALL = COLUMNS[7:]
 
 

@@ -55,10 +55,11 @@ def shared_names(module: nn.Module, batch_norm: Literal["average", "local"]) -> 
 
 def replaceable_names(module: nn.Module) -> frozenset[str]:
     """The first convolution's and the classifier's parameters: what pretrained weights may lack."""
-    stem, _ = first_convolution(module)
     layers = [
         name for name, one in module.named_modules() if isinstance(one, nn.Linear | nn.Conv2d)
     ]
+    convolves = any(isinstance(one, nn.Conv2d) for one in module.modules())
+    stem = first_convolution(module)[0] if convolves else layers[-1]
     return frozenset(
         name for name in module.state_dict() if name.rpartition(".")[0] in (stem, layers[-1])
     )

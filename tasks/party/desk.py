@@ -9,7 +9,8 @@ from pathlib import Path
 
 import fedcore
 from fedcore.config.policy import EVERYTHING
-from fedcore.data.cohort import Cohort, open_cohort
+from fedcore.data.cohort import open_cohort
+from fedcore.data.cohort_record import Cohort
 from fedcore.errors import NotAllowed
 from fedcore.exchange import keys
 from fedcore.models.catalogue import build
@@ -51,7 +52,7 @@ def desk_at(seat: str) -> party.Desk:
         watch=watch,
         code_version=fedcore.__version__,
         cohort=cohort_at(seat),
-        network=build(place.task.model, place.task.seed),
+        network=build(place.task.model, place.task.seed, inputs=place.task.inputs),
         spool=spool,
         fence=terms.take(store, key, term, os.urandom, watch.clock),
         pinned_coordinator=place.coordinator_key,

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from fedcore.config.federation import METRICS
+from fedcore.config.task import TaskFile
 from fedcore.errors import Refused
 from fedcore.exchange import keys
-from fedcore.metrics import Scores, pool
+from fedcore.metrics import AnyScores, Scores, pool_any, read_scores
 from fedcore.rounds import sealed
 from fedcore.rounds.coordinator import ledger_parts
 from fedcore.rounds.coordinator.asking import LATE, invitation_of, reply_of, wait_for
@@ -47,7 +48,7 @@ def record(desk: Desk, number: int, seconds: float) -> Record:
     said = {party: _said(desk, number, party) for party in combined.weights}
     scores = {party: _scores_of(desk, one, combined.model.sha256) for party, one in said.items()}
     known = [score for score in scores.values() if score is not None]
-    numbers = _numbers(pool(known))
+    numbers = _numbers(pool_any(known))
     # Before the marker: nobody comes back to a round that is done.
     desk.ledger.append_once("recorded", {"round": number, "model": combined.model.sha256})
     ledgers = _heads(desk, number, [*replies.values(), *said.values()])
@@ -110,7 +111,7 @@ def _party_results(
     desk: Desk,
     combined: Combined,
     replies: dict[str, Reply],
-    scores: dict[str, Scores | None],
+    scores: dict[str, AnyScores | None],
 ) -> dict[str, PartyResult]:
     results = {}
     for member in desk.members:
@@ -128,7 +129,9 @@ def _unheard(desk: Desk, party: str) -> str:
     return "pending" if desk.store.exists(keys.pending(party, desk.run)) else "never_came"
 
 
-def _admitted(desk: Desk, combined: Combined, reply: Reply, scores: Scores | None) -> PartyResult:
+def _admitted(
+    desk: Desk, combined: Combined, reply: Reply, scores: AnyScores | None
+) -> PartyResult:
     return PartyResult(
         role=desk.member(reply.party).role,
         status="admitted",
@@ -141,11 +144,12 @@ def _admitted(desk: Desk, combined: Combined, reply: Reply, scores: Scores | Non
     )
 
 
-def _numbers(scores: Scores | None) -> dict[str, Any]:
+def _numbers(scores: AnyScores | None) -> dict[str, Any]:
     """The headline numbers; `None` in place of what is withheld or undefined."""
     if scores is None:
         return dict.fromkeys(METRICS)
-    return {name: _or_none(value) for name, value in scores.summary().items()}
+    known = {name: _or_none(value) for name, value in scores.summary().items()}
+    return {**dict.fromkeys(METRICS), **known}
 
 
 def _weighted(combined: Combined, replies: dict[str, Reply], name: str) -> float | None:
@@ -159,7 +163,7 @@ def _weighted(combined: Combined, replies: dict[str, Reply], name: str) -> float
     return sum(combined.weights[party] * known[party] for party in sorted(known)) / total
 
 
-def _as_json(scores: dict[str, Scores | None]) -> dict[str, dict[str, Any] | None]:
+def _as_json(scores: dict[str, AnyScores | None]) -> dict[str, dict[str, Any] | None]:
     return {party: one.to_json() if one else None for party, one in scores.items()}
 
 
@@ -192,17 +196,24 @@ def _said(desk: Desk, number: int, party: str) -> Score | None:
     return score
 
 
-def _scores_of(desk: Desk, score: Score | None, sha256: str) -> Scores | None:
+def _scores_of(desk: Desk, score: Score | None, sha256: str) -> AnyScores | None:
     """The scores of one model; `None` when late, withheld or refused."""
     if score is None:
         return None
     try:
-        found = {sha: Scores.from_json(one) for sha, one in score.scores.items() if one is not None}
+        found = {sha: read_scores(one) for sha, one in score.scores.items() if one is not None}
     except (KeyError, ValueError, TypeError, IndexError):
         _refuse_scores(desk, score.round, score.party)
         return None
     one = found.get(sha256)
-    return one if one is not None and len(one.confusion) == desk.task.model.num_classes else None
+    return one if one is not None and _fits(one, desk.task) else None
+
+
+def _fits(scores: AnyScores, task: TaskFile) -> bool:
+    """Whether the scores are of the task's kind."""
+    if isinstance(scores, Scores):
+        return task.task_type != "survival" and len(scores.confusion) == task.model.num_classes
+    return task.task_type == "survival"
 
 
 def _refuse_scores(desk: Desk, number: int, party: str) -> None:
