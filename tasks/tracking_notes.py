@@ -7,6 +7,7 @@ from pathlib import Path
 from safetensors import safe_open
 
 from fedcore.config.task import TaskFile
+from fedcore.encoding.served import served, takes_cells
 from fedcore.rounds.messages import End
 from tasks.tracking_runs import BATCH_NORM, RUN
 
@@ -31,7 +32,18 @@ def description(task: TaskFile, training: str, end: End, weights: Path) -> str:
             ". Its BatchNorm statistics are the initial ones (batch_norm: local), so the model "
             "needs a party's own: best.safetensors in that party's output folder has them."
         )
-    return text
+    return text + _of_inputs(task)
+
+
+def _of_inputs(task: TaskFile) -> str:
+    """What a table's model takes where only the hospital can prepare it."""
+    table, known = task.data.table, served(task)
+    if table is None or takes_cells(table, known["scaling"]):
+        return ""
+    return (
+        f". It takes encoded inputs ({', '.join(table.inputs)}): missing values filled and columns "
+        "standardised by the hospital's own training rows, as the task file says"
+    )
 
 
 def _has_statistics(weights: Path) -> bool:

@@ -15,12 +15,13 @@ from typing import Any
 
 import mlflow.pyfunc
 import numpy as np
+import pandas as pd
 from mlflow.models import ModelSignature
-from mlflow.types import Schema, TensorSpec
+from mlflow.types import ColSpec, Schema, TensorSpec
 
 import fedcore
-from fedcore.config.model import ModelSection
 from fedcore.config.task import TaskFile
+from fedcore.encoding.served import column_types, served
 from fedcore.models.pixels import normalisation
 
 WEIGHTS = "model.safetensors"
@@ -44,8 +45,8 @@ def save_model(
             "description": str(scratch / DESCRIPTION),
         },
         code_paths=[str(Path(fedcore.__file__).parent)],
-        signature=signature_of(task.model),
-        input_example=np.zeros((1, *task.model.input_size), dtype=np.float32),
+        signature=signature_of(task),
+        input_example=_example(task),
         pip_requirements=requirements(),
     )
 
@@ -60,14 +61,38 @@ def describe(task: TaskFile, classes: tuple[str, ...]) -> dict[str, Any]:
         "model": task.model.model_dump(mode="json", exclude={"weights"}),
         "normalisation": {"mean": list(constants.mean), "std": list(constants.std)},
         "classes": list(classes),
+        **served(task),
     }
 
 
-def signature_of(model: ModelSection) -> ModelSignature:
-    """Images (N, C, H, W) float32 in 0..1 to probabilities (N, classes) float32."""
-    images = TensorSpec(np.dtype(np.float32), (-1, *model.input_size))
-    probabilities = TensorSpec(np.dtype(np.float32), (-1, model.num_classes))
-    return ModelSignature(inputs=Schema([images]), outputs=Schema([probabilities]))
+def signature_of(task: TaskFile) -> ModelSignature:
+    """Images (N, C, H, W) float32 in 0..1 to probabilities (N, classes) float32.
+
+    A table's columns, as they are where the model can encode them; for survival to (N, 1).
+    """
+    columns = _columns(task)
+    inputs: list[Any] = [ColSpec(kind, name) for name, kind in columns.items()]
+    if not columns:
+        inputs = [TensorSpec(np.dtype(np.float32), (-1, *task.model.input_size))]
+    width = 1 if task.task_type == "survival" else task.model.num_classes
+    answers = TensorSpec(np.dtype(np.float32), (-1, width))
+    return ModelSignature(inputs=Schema(inputs), outputs=Schema([answers]))
+
+
+def _columns(task: TaskFile) -> dict[str, str]:
+    """The table's columns that the model takes; none for images."""
+    table = task.data.table
+    return column_types(table, served(task)["scaling"]) if table is not None else {}
+
+
+def _example(task: TaskFile) -> Any:
+    """One black image, or one row: zeros, and of categories that are words the first."""
+    columns, table = _columns(task), task.data.table
+    if table is None:
+        return np.zeros((1, *task.model.input_size), dtype=np.float32)
+    words = {one.name: one.levels[0] for one in table.features or () if one.levels}
+    row = {name: words[name] if kind == "string" else 0.0 for name, kind in columns.items()}
+    return pd.DataFrame([row])
 
 
 def requirements() -> list[str]:

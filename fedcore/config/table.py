@@ -90,6 +90,8 @@ class TableSection(Section):
     @field_validator("features", mode="before")
     @classmethod
     def _spelled_out(cls, values: Any) -> Any:
+        if isinstance(values, str | dict):
+            values = [values]
         if not isinstance(values, list | tuple):
             return values
         return [fields for item in values for fields in spelled_out(item)]

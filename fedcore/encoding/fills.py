@@ -40,7 +40,10 @@ def constants(table: TableSection) -> Fills | None:
     """The fills where the task file alone says them; `None` where training rows have to."""
     if any(_learned(table, one) for one in table.features or ()):
         return None
-    return {one.name: _constant(one) or 0.0 for one in table.features or ()}
+    return {
+        one.name: NO_CATEGORY if table.strategy(one) == "indicator" else _constant(one) or 0.0
+        for one in table.features or ()
+    }
 
 
 def _learned(table: TableSection, feature: Feature) -> bool:
