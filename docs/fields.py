@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -98,7 +98,10 @@ def _parts(annotation: Any) -> tuple[Any, ...]:
 
 def _word(kind: Any) -> str:
     if get_origin(kind) is Literal:
-        return "word"
+        numbers = all(isinstance(one, int) for one in get_args(kind))
+        return "whole number" if numbers else "word"
+    if get_origin(kind) is Annotated:
+        return _word(get_args(kind)[0])
     if get_origin(kind) is tuple:
         of = get_args(kind)
         count = "list" if of[-1] is Ellipsis else f"list of {len(of)}"
@@ -139,7 +142,7 @@ def _allowed(section: type[BaseModel], name: str, info: FieldInfo) -> str:
 
 
 def _choices(kind: Any) -> tuple[str, ...]:
-    return get_args(kind) if get_origin(kind) is Literal else ()
+    return tuple(map(str, get_args(kind))) if get_origin(kind) is Literal else ()
 
 
 def _number(value: float) -> str:

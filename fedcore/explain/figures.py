@@ -60,7 +60,7 @@ def drawings(agreement: Agreement, records: Sequence[Record], end: End) -> list[
     found = []
     if records:
         names = " and ".join(title for _, title in plot_curves.panels_of(records))
-        alt = f"{names} on validation images by round, per party and federated"
+        alt = f"{names} on validation patients by round, per party and federated"
         found.append(
             Drawing("curves", alt, lambda: plot_curves.curves(agreement, records, end.best_round))
         )

@@ -73,6 +73,8 @@ def render(
         title=story.task.name,
         run=story.agreement.run,
         subtitle=_subtitle(story),
+        unit=story.unit,
+        things="row" if story.unit == "row" else "file",
         sentences=sentences(story),
         tiles=tiles(story),
         figures={
