@@ -2,8 +2,8 @@
 
     python tests/benchmarks/heart_disease.py [--seeds 5] [--rounds 20] [--strategies fedavg,fedprox]
 
-The task file is configs/heart_disease.yaml; each seed draws another split of the patients, stratified
-by class, other batches and other initial weights. Writes docs/results-heart-disease.md.
+The task file is configs/heart_disease.yaml; each seed draws another split of the patients,
+stratified by class, other batches and other initial weights. Writes docs/results-heart-disease.md.
 """
 
 from __future__ import annotations
@@ -38,6 +38,25 @@ SETTINGS: dict[str, dict[str, float]] = {
     "fedadagrad": {"server_lr": 0.1},
 }
 ByHospital = dict[str, Scores]
+INTRODUCTION = """\
+# Heart disease at four hospitals
+
+    {command}
+
+The task file is `configs/heart_disease.yaml`: logistic regression with one logit, {rounds} rounds
+of 50 steps, batches of 4, SGD, standardised by each hospital's own training rows. Mean and standard
+deviation over {seeds} seeds; a seed draws the split (34 % of each class for the test), the batches
+and the initial weights. `pooled` is one party with all rows, standardised together, that takes as
+many steps as all four; `local` is each hospital alone. All numbers are of the last model on test
+patients.
+"""
+NOTES = """\
+`average` is the plain mean over hospitals, `pooled score` counts every patient once. In Switzerland
+45 of 46 usable patients are ill, so there is no AUROC and the accuracy says little.
+
+Data: Janosi, Steinbrunn, Pfisterer, Detrano, Heart Disease, UCI Machine Learning Repository,
+doi:10.24432/C52P4X, CC BY 4.0.
+"""
 
 
 def main() -> None:
@@ -149,33 +168,10 @@ def pooled_scores(work: Path, task: TaskFile, folders: dict[str, Path], place: P
 def page(found: dict[str, list[ByHospital]], command: str, rounds: int) -> str:
     """The results as a page."""
     seeds = len(next(iter(found.values())))
-    lines = [
-        "# Heart disease at four hospitals",
-        "",
-        f"The command: `{command}`. The task file is `configs/heart_disease.yaml` ({rounds} rounds):",
-        "logistic regression, one logit, batches of 4, SGD, 50 steps a round, standardised by each",
-        f"hospital's own training rows. Mean and standard deviation over {seeds} seeds; a seed draws",
-        "the split (34 % of each class for the test), the batches and the initial weights. `pooled` is",
-        "one party with all rows, standardised together, and as many steps as all four; `local` is each",
-        "hospital alone. All numbers are of the last model on test patients.",
-        "",
-        "## Accuracy",
-        "",
-        *table(found, "accuracy"),
-        "",
-        "## AUROC",
-        "",
-        *table(found, "auroc"),
-        "",
-        "`average` is the plain mean over hospitals, `pooled score` counts every patient once. In",
-        "Switzerland nearly every patient is ill, so its AUROC stands on one healthy patient or on none",
-        "(then it is left out of the average).",
-        "",
-        "Data: Janosi, Steinbrunn, Pfisterer, Detrano, Heart Disease, UCI Machine Learning Repository,",
-        "doi:10.24432/C52P4X, CC BY 4.0.",
-        "",
-    ]
-    return "\n".join(lines)
+    parts = [INTRODUCTION.format(command=command, rounds=rounds, seeds=seeds)]
+    for title, metric in (("Accuracy", "accuracy"), ("AUROC", "auroc")):
+        parts += [f"## {title}\n", *table(found, metric), ""]
+    return "\n".join([*parts, NOTES])
 
 
 def table(found: dict[str, list[ByHospital]], metric: str) -> list[str]:

@@ -48,7 +48,10 @@ def survival_rows(count: int, seed: int) -> list[tuple[object, ...]]:
     ages = random.normal(0, 1, count).round(3)
     times = np.ceil(random.exponential(20 * np.exp(-1.5 * ages))) + 1
     events = random.random(count) < 0.7
-    return [(age, "i", int(time), int(event)) for age, time, event in zip(ages, times, events)]
+    return [
+        (age, "i", int(time), int(event))
+        for age, time, event in zip(ages, times, events, strict=True)
+    ]
 
 
 @pytest.fixture

@@ -138,14 +138,14 @@ def test_a_split_file_by_id_and_one_that_contradicts_itself(tmp_path):
     story.write(tmp_path / "s.csv", lines, "id,split")
     assert story.cohort(place, task).split_patients["test"] == 1
     story.write(tmp_path / "s.csv", [*lines, ("p0", "test")], "id,split")
-    with pytest.raises(DataError, match="s.csv row 5: another row says otherwise"):
+    with pytest.raises(DataError, match=r"s.csv row 5: another row says otherwise"):
         story.cohort(place, task)
 
 
 def test_a_patient_in_two_splits_is_refused_by_row(tmp_path):
     rows = [("p", 1, "i", 0, "train"), ("p", 2, "i", 1, "test")]
     place = story.write(tmp_path / "t.csv", rows, "who,age,stage,ill,part")
-    with pytest.raises(DataError, match="t.csv row 2: its patient's rows are put into"):
+    with pytest.raises(DataError, match=r"t.csv row 2: its patient's rows are put into"):
         story.cohort(place, story.task(id="who", split="column", split_column="part"))
 
 

@@ -1,4 +1,4 @@
-"""Cox's partial likelihood against its definition, with ties, and one logit against cross-entropy."""
+"""Cox's partial likelihood against its definition; one logit against cross-entropy."""
 
 from __future__ import annotations
 
