@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -12,18 +13,19 @@ from typing import Any
 from fedcore.audit.signing import SigningKey
 from fedcore.config import load_task_file
 from fedcore.config.task import TaskFile, parse_task_file
-from fedcore.errors import InputError, NotThere, nearest, problem
+from fedcore.errors import InputError, NotThere, Unreachable, nearest, problem
 from fedcore.exchange import keys
 from fedcore.exchange.opening import open_store
 from fedcore.exchange.store import ObjectStore
 from fedcore.rounds import sealed
 from fedcore.rounds.identity import run_id
 from fedcore.rounds.messages import Agreement, Member
+from fedcore.rounds.waiting import Watch
 from flows.hub import registry
 from flows.hub.home import Hub
 from flows.hub.registry import PartyEntry
 from flows.weights import resolve
-from tasks.seat import COORDINATOR, Seat
+from tasks.seat import COORDINATOR, Seat, patient
 
 FORM = "the flow run's task_file"
 
@@ -48,16 +50,16 @@ def read_task(task_file: str | Mapping[str, Any]) -> tuple[TaskFile, Path]:
     return load_task_file(path), path
 
 
-def take_seat(hub: Hub, wish: Wish) -> Seat:
-    """The coordinator's seat of a training, saved in the hub.
+def take_seat(hub: Hub, wish: Wish, watch: Watch) -> Seat:
+    """The coordinator's seat of a training, saved in the hub; the exchange is waited for.
 
     A run that was founded before goes on as it was founded: with its parties and first weights.
     """
     task, path = read_task(wish.task_file)
-    entries = _chosen(registry.joined(hub), wish.parties)
+    store = patient(open_store(hub.exchange, hub.exchange_environ()), watch)
+    entries = _chosen(_joined(hub, store), wish.parties)
     members = _members(entries)
     run = run_id(task, [one.party_id for one in members], wish.run)
-    store = open_store(hub.exchange, hub.exchange_environ())
     founded = _founded(hub, store, run)
     if founded is not None and wish.parties is None:
         members = founded.parties
@@ -73,6 +75,14 @@ def take_seat(hub: Hub, wish: Wish) -> Seat:
     )
     seat.save()
     return seat
+
+
+def _joined(hub: Hub, store: ObjectStore) -> list[PartyEntry]:
+    """The parties that joined. The registry is not held while the exchange is waited for."""
+    while True:
+        store.prepare()
+        with contextlib.suppress(Unreachable):
+            return registry.joined(hub)
 
 
 def _chosen(joined: Sequence[PartyEntry], wanted: Sequence[str] | None) -> list[PartyEntry]:

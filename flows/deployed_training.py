@@ -55,9 +55,9 @@ def train(wish: Wish) -> str:
     """Take the seat, have the sessions kept going, and train."""
     hub = hub_here()
     os.environ.update(hub.exchange_environ() | hub.mlflow_environ())
-    seat = take_seat(hub, wish)
-    path = str(seat.path)
     voice = FlowVoice(STOPPED, open_words=True)
+    seat = take_seat(hub, wish, voice.watch())
+    path = str(seat.path)
     attach(path, voice)
     _show(seat, wish)
     with sessions.kept(path, voice.say):

@@ -19,15 +19,12 @@ from fedcore.config.party import Address, PartyFile, load_party_file, parse_addr
 from fedcore.config.policy import Policy, load_policy
 from fedcore.errors import InputError, PartyFileError
 from fedcore.exchange.opening import open_store
-from fedcore.exchange.reconnecting import Reconnecting
 from fedcore.exchange.store import ObjectStore
 from fedcore.rounds.consent import Gate
 from fedcore.rounds.identity import RUN_NAME
 from fedcore.rounds.waiting import Watch
-from tasks.seat import Complaint
+from tasks.seat import patient
 from tasks.voices import voice_of
-
-RETRY_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -114,6 +111,4 @@ class Doorstep:
         )
 
     def _store(self, watch: Watch, environ: Mapping[str, str]) -> ObjectStore:
-        complaint = Complaint(watch.say, RETRY_SECONDS)
-        inner = open_store(self.exchange, environ)
-        return Reconnecting(inner, RETRY_SECONDS, complaint, watch.pause, watch.clock)
+        return patient(open_store(self.exchange, environ), watch)
