@@ -67,6 +67,7 @@ def main() -> None:
     known = ",".join(name for name in WISHED if name in STRATEGIES)
     parser.add_argument("--strategies", default=known)
     parser.add_argument("--page", type=Path, default=PAGE)
+    parser.add_argument("--note", default="", help="what the numbers say, for the page")
     args = parser.parse_args()
     names = args.strategies.split(",")
     found: dict[str, list[ByHospital]] = defaultdict(list)
@@ -76,7 +77,9 @@ def main() -> None:
                 found[arm].append(scores)
         print(f"seed {seed}: {', '.join(found)}", flush=True)
     command = f"python tests/benchmarks/heart_disease.py --seeds {args.seeds}"
-    args.page.write_text(page(found, f"{command} --rounds {args.rounds}", args.rounds), "utf-8")
+    args.page.write_text(
+        page(found, f"{command} --rounds {args.rounds}", args.rounds, args.note), "utf-8"
+    )
     print(args.page.read_text("utf-8"))
 
 
@@ -165,13 +168,13 @@ def pooled_scores(work: Path, task: TaskFile, folders: dict[str, Path], place: P
     return found
 
 
-def page(found: dict[str, list[ByHospital]], command: str, rounds: int) -> str:
+def page(found: dict[str, list[ByHospital]], command: str, rounds: int, note: str = "") -> str:
     """The results as a page."""
     seeds = len(next(iter(found.values())))
     parts = [INTRODUCTION.format(command=command, rounds=rounds, seeds=seeds)]
     for title, metric in (("Accuracy", "accuracy"), ("AUROC", "auroc")):
         parts += [f"## {title}\n", *table(found, metric), ""]
-    return "\n".join([*parts, NOTES])
+    return "\n".join([*parts, *([f"{note}\n"] if note else []), NOTES])
 
 
 def table(found: dict[str, list[ByHospital]], metric: str) -> list[str]:

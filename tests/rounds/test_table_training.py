@@ -24,7 +24,7 @@ HOSPITALS = {"cleveland": 303, "hungarian": 261, "switzerland": 46, "va": 130}
 
 def test_four_hospitals_train_as_they_lie_from_the_task_file_alone(shared_data, tmp_path):
     whole = load_task_file(ROOT / "configs" / "heart_disease.yaml").model_dump(mode="json")
-    whole["federation"] |= {"epochs": 2, "local_steps": 30}
+    whole["federation"] |= {"epochs": 2, "local_steps": 30, "lr": 0.1}
     whole["training"]["threads"] = 1
     task = TaskFile.model_validate(whole)
     folders = {name: shared_data / "heart_disease" / f"processed.{name}.data" for name in HOSPITALS}
