@@ -18,6 +18,8 @@ import numpy.typing as npt
 from fedcore.metrics_survival import SurvivalScores, pool_survival
 
 BINS = 400
+# More than the losses of all patients on earth; sums of such numbers stay finite.
+MOST_LOSS = 1e15
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -105,8 +107,8 @@ class Scores:
             raise ValueError(f"scores have the fields {', '.join(cls.__dataclass_fields__)}")
         confusion = _square(content["confusion"])
         loss_sum = content["loss_sum"]
-        if type(loss_sum) not in (int, float) or not math.isfinite(loss_sum):
-            raise ValueError("loss_sum is no finite number")
+        if type(loss_sum) not in (int, float) or not -MOST_LOSS <= loss_sum <= MOST_LOSS:
+            raise ValueError("loss_sum is no number that losses can add up to")
         scores = cls(
             _count(content["patients"]),
             _count(content["images"]),

@@ -26,6 +26,7 @@ from fedcore.params import Params
 from fedcore.rounds import coordinator, party, sealed
 from fedcore.rounds.identity import run_id
 from fedcore.rounds.messages import End, Hello, Member, Record
+from fedcore.rounds.statistics_messages import PooledStatistics
 from fedcore.rounds.waiting import Watch
 
 
@@ -39,6 +40,7 @@ class Outcome:
     best: Params
     final: Params
     ledgers: Mapping[str, Ledger]
+    statistics: PooledStatistics | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,7 @@ def simulate_cohorts(
     for desk in desks:
         party.join(desk)
         party.greet(desk, weights)
+        party.tell_statistics(desk)
     _train(lead, desks, world)
     return _outcome(lead, desks)
 
@@ -119,6 +122,7 @@ def simulate_cohorts(
 def _train(lead: coordinator.Desk, desks: Sequence[party.Desk], world: World) -> None:
     """Round after round until the last, or until nothing improves; then the final test."""
     coordinator.welcome(lead)
+    coordinator.gather_statistics(lead)
     model = coordinator.adopt_initial_model(lead)
     done = coordinator.records(lead)
     while coordinator.goes_on(lead, done):
@@ -196,4 +200,5 @@ def _outcome(lead: coordinator.Desk, desks: Sequence[party.Desk]) -> Outcome:
         best=codec.decode(sealed.fetch(lead.store, end.best)),
         final=codec.decode(sealed.fetch(lead.store, end.final)),
         ledgers=owners,
+        statistics=coordinator.pooled(lead),
     )

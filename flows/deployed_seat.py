@@ -57,12 +57,14 @@ def take_seat(hub: Hub, wish: Wish, watch: Watch) -> Seat:
     """
     task, path = read_task(wish.task_file)
     store = patient(open_store(hub.exchange, hub.exchange_environ()), watch)
-    entries = _chosen(_joined(hub, store), wish.parties)
-    members = _members(entries)
-    run = run_id(task, [one.party_id for one in members], wish.run)
-    founded = _founded(hub, store, run)
-    if founded is not None and wish.parties is None:
-        members = founded.parties
+    joined = _joined(hub, store)
+    founded = _founded(hub, store, wish.run) if wish.run else None
+    if founded is not None and _same(founded, wish.parties):
+        run, members = founded.run, founded.parties
+    else:
+        members = _members(_chosen(joined, wish.parties))
+        run = run_id(task, [one.party_id for one in members], wish.run)
+        founded = _founded(hub, store, run)
     seat = Seat(
         run=run,
         owner=COORDINATOR,
@@ -70,11 +72,23 @@ def take_seat(hub: Hub, wish: Wish, watch: Watch) -> Seat:
         members=members,
         exchange=hub.exchange,
         state=str(hub.home),
-        pinned={one.party_id: one.public_key for one in entries if one.public_key},
+        pinned=_keys_of(hub, members),
         tracking_uri=hub.mlflow_url,
     )
     seat.save()
     return seat
+
+
+def _same(founded: Agreement, wanted: Sequence[str] | None) -> bool:
+    """Whether a run that stands goes on: its parties stay, also one that was revoked since."""
+    return wanted is None or {one.party_id for one in founded.parties} == set(wanted)
+
+
+def _keys_of(hub: Hub, members: Sequence[Member]) -> dict[str, str]:
+    """The public keys by which the members joined."""
+    known = {one.party_id: one.public_key for one in registry.entries(hub)}
+    found = {member.party_id: known.get(member.party_id) for member in members}
+    return {party: key for party, key in found.items() if key}
 
 
 def _joined(hub: Hub, store: ObjectStore) -> list[PartyEntry]:

@@ -78,6 +78,10 @@ def _show(seat: Seat, wish: Wish) -> None:
     mine, context = flow_run.id, SyncClientContext.get()
     if mine is None or context is None:
         return
-    chosen = {"run": seat.run, "parties": [member.party_id for member in seat.members]}
+    chosen = {
+        "task_file": seat.task.model_dump(mode="json"),
+        "run": seat.run,
+        "parties": [member.party_id for member in seat.members],
+    }
     parameters = {**flow_run.parameters, **chosen}
     context.client.update_flow_run(UUID(mine), name=seat.run, parameters=parameters)

@@ -13,7 +13,7 @@ from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogHandler
 
 from fedcore.errors import FedcoreError, Interrupted, Superseded
-from tasks.coordinator import closing, opening, rounds, tables, tracked
+from tasks.coordinator import closing, opening, rounds, statistics, tables, tracked
 from tasks.seat import Seat
 
 
@@ -48,6 +48,7 @@ def _train(seat: str, labels: dict[str, str]) -> str:
     if closing.finished(seat):
         return _register(seat)
     opening.welcome(seat)
+    gather_statistics(seat, labels)
     opening.adopt_initial_model(seat)
     while (number := rounds.next_round(seat)) is not None:
         run_round(seat, number, labels)
@@ -60,6 +61,17 @@ def _register(seat: str) -> str:
     """Show in Prefect what it has not heard of yet, and register the model."""
     tables.show_all(seat)
     return tracked.register(seat)
+
+
+def gather_statistics(seat: str, labels: dict[str, str]) -> None:
+    """Let every party tell of its data, if the task file asks and it was not done before."""
+    telling, until = statistics.telling_parties(seat), rounds.deadline(seat)
+    if not telling:
+        return
+    told = [statistics.await_statistics.submit(seat, one, labels[one], until) for one in telling]
+    for one in told:
+        one.result()
+    statistics.pool_statistics(seat)
 
 
 def run_round(seat: str, number: int, labels: dict[str, str]) -> None:

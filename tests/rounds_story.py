@@ -41,6 +41,13 @@ def task_file(**federation: object) -> TaskFile:
     return TaskFile.model_validate(content)
 
 
+def asking(level: str = "full", least: int = 1, **federation: object) -> TaskFile:
+    """The task of the stories, with statistics."""
+    task = task_file(**federation)
+    data = task.data.model_copy(update={"statistics": level, "min_reported": least})
+    return task.model_copy(update={"data": data})
+
+
 class Time:
     """A clock that moves only when someone waits."""
 

@@ -159,6 +159,8 @@ def good() -> dict:
         ("images", -2),
         ("loss_sum", math.nan),
         ("loss_sum", math.inf),
+        ("loss_sum", 10**400),
+        ("loss_sum", 1.7e308),
         ("loss_sum", "0.5"),
         ("loss_sum", None),
         ("confusion", []),

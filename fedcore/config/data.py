@@ -41,6 +41,11 @@ class DataSection(Section):
     min_reported: int = Field(
         5, ge=1, description="metrics over fewer patients are withheld at the hospital"
     )
+    statistics: Literal["none", "counts", "full"] = Field(
+        "none",
+        description="what is told of the data before the training: nothing, how many of which "
+        "kind, or also means, standard deviations and histograms",
+    )
     table: TableSection | None = Field(
         None, description="the data is a clinical table with these columns, in place of images"
     )

@@ -21,6 +21,7 @@ from fedcore.config import TaskFile
 from fedcore.data import contract
 from fedcore.data.cache import DEFAULT_LIMIT, PixelCache
 from fedcore.data.cohort_record import Cohort
+from fedcore.data.image_columns import ImageColumns
 from fedcore.data.images import Labels, Pixels
 from fedcore.data.index import open_index
 from fedcore.data.intake import Known, Progress, Recipe, image_key, list_files, take_in
@@ -44,6 +45,12 @@ class CachedImages:
     def __len__(self) -> int:
         """N."""
         return len(self.labels)
+
+    def stored(self, index: int) -> Pixels:
+        """One image as it lies in the cache: (C, H, W), or (1, H, W) where it is grey."""
+        array, row = self.places[index]
+        pixels: Pixels = self.arrays[array][row]
+        return pixels
 
     def batch(self, indices: npt.NDArray[np.int64]) -> Pixels:
         """The images at `indices` as (B, C, H, W) uint8, in that order."""
@@ -160,9 +167,10 @@ def _cohort(
     patients = contract.patients_by_split(samples)
     images = contract.images_by_class(samples, classes)
     shape = task.model.input_size
+    train = _images("train", samples, classes, shape, cache)
     return Cohort(
         classes=classes,
-        train=_images("train", samples, classes, shape, cache),
+        train=train,
         validation=_images("validation", samples, classes, shape, cache),
         test=_images("test", samples, classes, shape, cache),
         contract_hash=contract.contract_hash(samples, classes, steps),
@@ -176,6 +184,7 @@ def _cohort(
         faults=contract.faults(task, files, len(aside), patients, images),
         notes=contract.notes(task, patients),
         set_aside=tuple(aside),
+        columns=ImageColumns(tuple(samples), classes, train),
     )
 
 

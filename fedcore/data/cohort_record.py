@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from fedcore.data.columns import Columns, no_columns
 from fedcore.data.images import ImageSet
 from fedcore.data.samples import SetAside
 
@@ -18,6 +19,7 @@ class Cohort:
     class -> images; `split_patients` is split -> patients. `faults` says how the data breaks the
     contract, `notes` what should be known. `set_aside` names files: it is for the hospital's eyes
     alone and never leaves it. A table's `unit` is the row: `files` and `images` count rows.
+    `columns` counts the raw data for the statistics, when asked.
     """
 
     classes: tuple[str, ...]
@@ -37,6 +39,7 @@ class Cohort:
     set_aside: tuple[SetAside, ...] = field(repr=False)
     unit: Literal["image", "row"] = "image"
     contents: frozenset[str] = field(repr=False, default=frozenset())
+    columns: Columns = field(repr=False, compare=False, default=no_columns)
 
     @property
     def class_counts(self) -> dict[str, int]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from fedcore.explain.outcome import outcome_of
 from fedcore.explain.palette import RC
+from fedcore.explain.statistics_tables import DataStatistics
 from fedcore.metrics import Scores
 
 if TYPE_CHECKING:
@@ -52,12 +53,17 @@ class Drawing:
         return buffer.getvalue()
 
 
-def drawings(agreement: Agreement, records: Sequence[Record], end: End) -> list[Drawing]:
+def drawings(
+    agreement: Agreement,
+    records: Sequence[Record],
+    end: End,
+    statistics: DataStatistics | None = None,
+) -> list[Drawing]:
     """The figures that have something to show, in the order of the report."""
     from fedcore.explain import plot_curves, plot_scores  # noqa: PLC0415
 
     outcome = outcome_of(end)
-    found = []
+    found = [] if statistics is None else _of_data(agreement, statistics)
     if records:
         names = " and ".join(title for _, title in plot_curves.panels_of(records))
         alt = f"{names} on validation patients by round, per party and federated"
@@ -76,13 +82,29 @@ def drawings(agreement: Agreement, records: Sequence[Record], end: End) -> list[
     return found
 
 
+def _of_data(agreement: Agreement, statistics: DataStatistics) -> list[Drawing]:
+    from fedcore.explain import plot_statistics  # noqa: PLC0415
+
+    if not plot_statistics.shown_columns(statistics):
+        return []
+    alt = "Histograms of the data before the training, per party and of all together"
+    return [Drawing("statistics", alt, lambda: plot_statistics.histograms(agreement, statistics))]
+
+
 def write_figures(
-    folder: Path, agreement: Agreement, records: Sequence[Record], end: End
+    folder: Path,
+    agreement: Agreement,
+    records: Sequence[Record],
+    end: End,
+    statistics: DataStatistics | None = None,
 ) -> list[Path]:
-    """Write `curves.png`, `roc.png`, `confusion.png`, `calibration.png`: those that have data."""
+    """Write `curves.png`, `roc.png`, `confusion.png`, `calibration.png`, `statistics.png`.
+
+    Those that have data.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for drawing in drawings(agreement, records, end):
+    for drawing in drawings(agreement, records, end, statistics):
         path = folder / f"{drawing.name}.png"
         path.write_bytes(drawing.png())
         written.append(path)

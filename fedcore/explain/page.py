@@ -122,6 +122,9 @@ PAGE = """\
 {{ table(data) }}
 {% if quarantine.rows %}<h3>Quarantined {{ things }}s</h3>{{ table(quarantine) }}
 {%- else %}<p>No {{ things }} was quarantined.</p>{% endif %}
+{% if statistics.rows %}<h3>Statistics</h3>{{ figure("statistics") }}
+{{ table(statistics) }}{% endif %}
+{% if untold.rows %}{{ table(untold) }}{% endif %}
 </section>
 
 <section aria-labelledby="trace">

@@ -14,12 +14,14 @@ from fedcore.explain.figures import Drawing, drawings
 from fedcore.explain.outcome import outcome_of
 from fedcore.explain.page import PAGE, STYLE
 from fedcore.explain.report_tables import HEADINGS, Story, tables_of
+from fedcore.explain.statistics_tables import read_statistics
 from fedcore.explain.wording import amount, duration, listing, number, percent, size
 from fedcore.metrics import Scores
 
 if TYPE_CHECKING:
     from fedcore.config.task import TaskFile
     from fedcore.rounds.messages import Agreement, End, Hello, Record
+    from fedcore.rounds.statistics_messages import PooledStatistics
 
 METRIC_NAMES = {
     "auroc": "AUROC",
@@ -34,6 +36,8 @@ CAPTIONS = {
     "all other images (to the right), at every threshold.",
     "confusion": "Each row is a true class: how many of its images were given which answer, and "
     "what share of the row that is.",
+    "statistics": "The share of each party's records in each cell, before the training; the outer "
+    "cells hold all that lies beyond. A gap is withheld.",
     "calibration": "Above: of the images that were given a probability, the share for which it "
     "was right. On the dashed line, probabilities can be taken at their word. Below: how many "
     "there are.",
@@ -48,14 +52,16 @@ def write_report(
     records: Sequence[Record],
     end: End,
     ledger_heads: Mapping[str, Mapping[str, Any]],
+    statistics: PooledStatistics | None = None,
 ) -> None:
     """Write the report to `path`, one file that needs nothing else.
 
     `ledger_heads` names, for each keeper of a ledger, the `index` and `hash` of its last entry.
     Raises `OSError` when `path` cannot be written.
     """
-    story = Story(task, agreement, hellos, records, end, outcome_of(end))
-    page = render(story, ledger_heads, drawings(agreement, records, end))
+    data = read_statistics(statistics, task, end.classes)
+    story = Story(task, agreement, hellos, records, end, outcome_of(end), data)
+    page = render(story, ledger_heads, drawings(agreement, records, end, data))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8")
 

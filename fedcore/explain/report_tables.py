@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fedcore.explain.outcome import Outcome, guest_first
+from fedcore.explain.statistics_tables import DataStatistics, rows_of
 from fedcore.explain.wording import UNKNOWN, duration, number, percent, ranges, size
 from fedcore.metrics import AnyScores, Scores, area_under_roc
 
@@ -37,6 +38,7 @@ class Story:
     records: Sequence[Record]
     end: End
     outcome: Outcome
+    statistics: DataStatistics | None = None
 
     @property
     def parties(self) -> list[str]:
@@ -85,6 +87,8 @@ def tables_of(story: Story, ledger_heads: Mapping[str, Mapping[str, Any]]) -> di
         "absences": _absences(story),
         "data": _data(story),
         "quarantine": _quarantine(story),
+        "statistics": _statistics(story),
+        "untold": _untold(story),
         "hashes": _hashes(story),
         "ledgers": _ledgers(ledger_heads),
     }
@@ -229,6 +233,25 @@ def _quarantine(story: Story) -> Table:
     )
     columns = ("Party", "Reason", things)
     return Table(caption, columns, rows, numeric=frozenset({2}), total="")
+
+
+def _statistics(story: Story) -> Table:
+    labels = {party: story.label(party) for party in story.parties}
+    few = story.task.data.min_reported
+    return Table(
+        "The data before the training: means and deviations of what has a value; of a column that "
+        f"fewer than {few} patients stand behind, nothing was told",
+        ("Column", "Records", "Missing", "Mean", "Deviation", "Counts"),
+        rows_of(story.statistics, labels, few),
+        numeric=frozenset(range(1, 5)),
+        total="",
+    )
+
+
+def _untold(story: Story) -> Table:
+    absent = story.statistics.absent if story.statistics is not None else {}
+    rows = [(story.label(party), reason) for party, reason in sorted(absent.items())]
+    return Table("Who told nothing of its data, and why", ("Party", "Reason"), rows, total="")
 
 
 def _hashes(story: Story) -> Table:

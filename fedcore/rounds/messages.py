@@ -67,7 +67,7 @@ class Hello(Section):
     classes: tuple[str, ...]
     patients: int = Field(ge=0, le=MOST)
     images: int = Field(ge=0, le=MOST)
-    quarantine: dict[str, int]
+    quarantine: dict[str, Annotated[int, Field(ge=0, le=MOST)]]
     kept_home: tuple[str, ...] = ()
     initial: ObjectRef | None = None
 

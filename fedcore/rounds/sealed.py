@@ -16,6 +16,7 @@ from fedcore.errors import Conflict, NotThere, Refused
 from fedcore.exchange.envelope import MAX_ENVELOPE, fetch_envelope, seal
 from fedcore.exchange.store import ObjectStore
 from fedcore.rounds.messages import End, ObjectRef
+from fedcore.rounds.statistics_messages import PooledStatistics
 
 M = TypeVar("M", bound=Section)
 MAX_LAST_WORD = 64 << 20
@@ -52,8 +53,9 @@ def read(store: ObjectStore, key: str, kind: type[M], public: str | None) -> M:
     A message must be of the run (and round) under whose key it lies: a signature alone would also
     hold for an old message that somebody copied there.
     """
-    # Only the coordinator's last word holds all parties' scores; it is read with its key known.
-    limit = MAX_LAST_WORD if kind is End and public is not None else MAX_ENVELOPE
+    # Only these hold numbers of all parties; the coordinator wrote them, by a key that is known.
+    large = kind in (End, PooledStatistics) and public is not None
+    limit = MAX_LAST_WORD if large else MAX_ENVELOPE
     payload = fetch_envelope(store, key, public, limit).payload
     try:
         message = kind.model_validate(payload)

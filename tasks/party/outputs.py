@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from fedcore.audit.durable import replace_with
+from fedcore.config.columns import level_of
 from fedcore.errors import NotAllowed, Refused
 from fedcore.exchange import keys
 from fedcore.explain.report import write_report
@@ -13,6 +14,7 @@ from fedcore.explain.tables import write_tables
 from fedcore.rounds import party, sealed
 from fedcore.rounds.messages import Agreement, End, Hello, Record, line
 from fedcore.rounds.party import Desk
+from fedcore.rounds.statistics_messages import PooledStatistics
 from tasks.options import step
 from tasks.party.desk import desk_at
 from tasks.seat import COORDINATOR, Seat
@@ -55,10 +57,11 @@ def _write(place: Seat, desk: Desk, end: End) -> None:
     write_tables(folder, done)
     key = keys.agreement(desk.run)
     agreement = sealed.read(desk.store, key, Agreement, desk.coordinator_key())
-    heads = _ledger_heads(place, desk, end)
-    write_report(
-        folder / "report.html", desk.task, agreement, _hellos(desk, agreement), done, end, heads
-    )
+    heads, told = _ledger_heads(place, desk, end), _statistics(desk)
+    hellos = _hellos(desk, agreement)
+    write_report(folder / "report.html", desk.task, agreement, hellos, done, end, heads, told)
+    if told is not None:
+        replace_with(folder / "statistics.json", [told.model_dump_json(indent=1).encode()])
     replace_with(folder / "ledger-heads.json", [json.dumps(heads, indent=1).encode()])
 
 
@@ -82,6 +85,13 @@ def _hellos(desk: Desk, agreement: Agreement) -> dict[str, Hello]:
         if hello is not None:
             found[member.party_id] = hello
     return found
+
+
+def _statistics(desk: Desk) -> PooledStatistics | None:
+    if level_of(desk.task) == "none":
+        return None
+    key = keys.pooled_statistics(desk.run)
+    return sealed.read_if_there(desk.store, key, PooledStatistics, desk.coordinator_key())
 
 
 def _records(desk: Desk) -> list[Record]:

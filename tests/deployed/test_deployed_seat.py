@@ -14,7 +14,10 @@ from fault_proxy import fault_proxy
 from rounds_story import key_of, task_file
 from servers import SeaweedFS
 
+from fedcore.audit.signing import SigningKey
 from fedcore.errors import Interrupted
+from fedcore.rounds import coordinator
+from fedcore.rounds.coordinator import Desk
 from fedcore.rounds.waiting import Watch
 from flows.deployed_seat import Wish, take_seat
 from flows.hub import registry
@@ -69,6 +72,34 @@ def test_a_training_that_is_started_without_the_exchange_begins_when_it_is_back(
     assert [one.party_id for one in seat.members] == ["1"]
     assert seat.path.exists()
     assert "the exchange cannot be reached" in said[0]
+
+
+def test_a_founded_training_goes_on_without_its_file_and_after_a_revocation(
+    seaweedfs: SeaweedFS, tmp_path: Path
+) -> None:
+    hub = hub_at(tmp_path, int(seaweedfs.endpoint.rpartition(":")[2]), seaweedfs)
+    host = registry.entry(hub, "2")
+    registry.save(hub, host.model_copy(update={"status": "joined", "known_serial": 1}))
+    path = tmp_path / "task.yaml"
+    path.write_text(task_file().to_yaml())
+    watch = Watch(time.monotonic, lambda _: None)
+    first = take_seat(hub, Wish(str(path), "founded"), watch)
+    lead = Desk(
+        run=first.run,
+        task=first.task,
+        members=first.members,
+        store=first.store(watch, hub.exchange_environ()),
+        key=SigningKey.load(hub.coordinator_key_path),
+        ledger=first.ledger(),
+        watch=watch,
+        code_version="test",
+    )
+    coordinator.found(lead)
+    path.unlink()
+    registry.save(hub, registry.entry(hub, "2").model_copy(update={"status": "revoked"}))
+    pinned = Wish(first.task.model_dump(mode="json"), first.run, ["1", "2"])
+    again = take_seat(hub, pinned, watch)
+    assert (again.members, again.task, again.pinned) == (first.members, first.task, first.pinned)
 
 
 def test_a_training_that_is_stopped_while_it_waits_for_the_exchange_ends(

@@ -102,5 +102,19 @@ def test_plain_words_say_what_leaves_and_at_what_count():
     assert "clipped to the norm 2.5" in text
     assert "the training's loss, over at least 7 patients" in text
     assert "histograms" not in text
-    assert "by this hospital's policy: accuracy, scores" in text
+    assert "by this hospital's policy: accuracy, scores, statistics" in text
     assert "guest-1, host-2" in text
+
+
+@pytest.mark.parametrize("level", ["none", "counts", "full"])
+def test_plain_words_say_which_statistics_leave(level):
+    task = task_file()
+    data = task.data.model_copy(update={"statistics": level, "min_reported": 6})
+    task = task.model_copy(update={"data": data})
+    leaves = "\n".join(in_plain_words(agreement(task), task, Leaving()).leaves)
+    assert ("once, before the training" in leaves) == (level != "none")
+    assert ("each number over at least 6 patients" in leaves) == (level != "none")
+    assert ("pixel values" in leaves) == (level == "full")
+    kept = in_plain_words(agreement(task), task, Leaving(metrics=("loss", "accuracy", "scores")))
+    assert "before the training" not in "\n".join(kept.leaves)
+    assert "by this hospital's policy: statistics" in kept.stays

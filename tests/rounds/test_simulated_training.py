@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from failing_store import Failing
 from rounds_story import Time, hospitals, key_of, task_file, write_pictures
 
 from fedcore.data.cohort import Cohort, open_cohort
@@ -79,37 +80,6 @@ def test_another_seed_gives_another_model(cohorts, tmp_path) -> None:
     other = task.model_copy(update={"seed": 1})
     first = simulate_cohorts(task, cohorts, world(tmp_path / "a"))
     assert bits(first) != bits(simulate_cohorts(other, cohorts, world(tmp_path / "b")))
-
-
-class Failing(MemoryStore):
-    """A store that goes away at its second new object, before or after it has come to stand."""
-
-    def __init__(self, inner: MemoryStore, *, after: bool) -> None:
-        super().__init__()
-        self.inner, self.new, self.after = inner, 0, after
-
-    def put_once(self, key: str, body: bytes | memoryview) -> None:
-        self.new += not self.inner.exists(key)
-        if self.new == 2 and not self.after:
-            raise Unreachable("the test took the exchange away")
-        self.inner.put_once(key, body)
-        if self.new == 2:
-            raise Unreachable("the test took the exchange away")
-
-    def get(self, key: str) -> bytes:
-        return self.inner.get(key)
-
-    def get_range(self, key: str, start: int, length: int) -> bytes:
-        return self.inner.get_range(key, start, length)
-
-    def size(self, key: str) -> int:
-        return self.inner.size(key)
-
-    def exists(self, key: str) -> bool:
-        return self.inner.exists(key)
-
-    def keys(self, prefix: str = "", after: str = "") -> list[str]:
-        return self.inner.keys(prefix, after)
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before the write", "after the write"])

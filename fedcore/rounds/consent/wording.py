@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fedcore.config.policy import Leaving
+from fedcore.config.columns import level_of
+from fedcore.config.policy import METRICS, Leaving
 from fedcore.config.task import TaskFile
 from fedcore.rounds.messages import Agreement
+
+# What each level of the task file's data.statistics tells.
+STATISTICS = {
+    "counts": "how many images each class has in training, validation and test",
+    "full": "statistics of the data: how many images each class, modality and manufacturer has, "
+    "how many a patient, and the pixel values' histogram, mean and standard deviation",
+}
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,9 @@ def _leaves(task: TaskFile, leaving: Leaving, few: int) -> Iterator[str]:
         "once: numbers of training patients and images, the classes' names, how many files were "
         "set aside and why, hashes of task file and data, the version of fedcore"
     )
+    if "statistics" in leaving.metrics and level_of(task) != "none":
+        told = STATISTICS[level_of(task)]
+        yield f"once, before the training: {told}; each number over at least {few} patients"
     clip = task.federation.clip_norm
     bound = f"clipped to the norm {clip:g}" if clip is not None else "not clipped"
     yield (
@@ -79,7 +90,7 @@ def _leaves(task: TaskFile, leaving: Leaving, few: int) -> Iterator[str]:
 
 def _stays(task: TaskFile, leaving: Leaving, few: int) -> Iterator[str]:
     yield "every image, table and file, and whatever names a patient"
-    kept = [name for name in ("loss", "accuracy", "scores") if name not in leaving.metrics]
+    kept = [name for name in METRICS if name not in leaving.metrics]
     if kept:
         yield f"by this hospital's policy: {', '.join(kept)}"
     if task.federation.batch_norm == "local":

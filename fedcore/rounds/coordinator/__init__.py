@@ -10,22 +10,34 @@ from fedcore.rounds.coordinator.combining import combine
 from fedcore.rounds.coordinator.desk import Desk
 from fedcore.rounds.coordinator.opening import adopt_initial_model, found, welcome
 from fedcore.rounds.coordinator.resuming import finished, goes_on, records
+from fedcore.rounds.coordinator.statistics import (
+    await_statistics,
+    gather_statistics,
+    pool_statistics,
+    pooled,
+    telling_parties,
+)
 
 __all__ = [
     "Desk",
     "adopt_initial_model",
     "ask",
     "await_score",
+    "await_statistics",
     "combine",
     "conclude",
     "deadline",
     "finished",
     "found",
+    "gather_statistics",
     "goes_on",
     "invite",
+    "pool_statistics",
+    "pooled",
     "record",
     "records",
     "request_final_test",
     "require_quorum",
+    "telling_parties",
     "welcome",
 ]

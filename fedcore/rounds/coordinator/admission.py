@@ -22,6 +22,8 @@ from fedcore.strategies import Contribution, weight_of
 
 # A clipped update may exceed its bound by the rounding of one float32 multiplication.
 NORM_SLACK = 1.0 + 1e-5
+# Without a clip norm, an update so many times as long as the model is no honest one.
+MOST_TIMES = 1e4
 
 
 @dataclass
@@ -31,6 +33,7 @@ class Admission:
     desk: Desk
     invitation: Invitation
     expected: Schema
+    longest: float
     weights: dict[str, float] = field(default_factory=dict)
     replies: dict[str, Reply] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
@@ -88,9 +91,15 @@ class Admission:
 
     def _require_fit(self, party: str, update: Mapping[str, Array]) -> None:
         require_finite(update)
-        limit = self.invitation.clip_norm
-        if limit is not None and norm(update) > limit * NORM_SLACK:
-            raise Refused("norm", f"the update of {party} is longer than {limit}")
+        if norm(update) > self.longest * NORM_SLACK:
+            raise Refused("norm", f"the update of {party} is longer than {self.longest:g}")
+
+
+def longest_update(invitation: Invitation, start: Params) -> float:
+    """The L2 norm that no admitted update exceeds: as agreed, or what no training reaches."""
+    if invitation.clip_norm is not None:
+        return invitation.clip_norm
+    return MOST_TIMES * max(norm(start), 1.0)
 
 
 def shared_schema(desk: Desk, start: Params) -> Schema:

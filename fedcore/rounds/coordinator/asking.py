@@ -134,17 +134,14 @@ def require_quorum(desk: Desk, number: int, answers: dict[str, str]) -> None:
     replied = [party for party, answer in answers.items() if answer == REPLIED]
     if len(replied) >= quorum:
         return
-    absent = ", ".join(
-        f"{desk.member(party).label}: {answer}"
-        for party, answer in sorted(answers.items())
-        if answer != REPLIED
-    )
     never = sorted({member.party_id for member in desk.members} - answers.keys())
-    absent += "".join(
-        f", {desk.member(party).label}: {desk.refusal(party) or 'never came'}" for party in never
-    )
+    reasons = {party: answer for party, answer in sorted(answers.items()) if answer != REPLIED}
+    reasons |= {party: desk.refusal(party) or "never came" for party in never}
+    # A void round has no record; here stands why.
+    desk.ledger.append_once("round_void", {"round": number, "absent": reasons})
+    absent = ", ".join(f"{desk.member(party).label}: {why}" for party, why in reasons.items())
     raise QuorumNotMet(
         f"round {number} is void: {len(replied)} replies and the quorum is {quorum} "
-        f"({absent.removeprefix(', ')}): bring late parties back and run the same command again; "
+        f"({absent}): bring late parties back and run the same command again; "
         "what was refused stays so, then start a new training with --run NAME"
     )

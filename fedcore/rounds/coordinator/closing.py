@@ -8,7 +8,7 @@ from typing import Any
 
 from fedcore.config.federation import METRICS
 from fedcore.config.task import TaskFile
-from fedcore.errors import Refused
+from fedcore.errors import NotThere, Refused
 from fedcore.exchange import keys
 from fedcore.metrics import AnyScores, Scores, pool_any, read_scores
 from fedcore.rounds import sealed
@@ -21,6 +21,7 @@ from fedcore.rounds.messages import (
     Combined,
     End,
     FinalEvaluation,
+    Invitation,
     LedgerHead,
     PartyResult,
     Record,
@@ -44,7 +45,11 @@ def record(desk: Desk, number: int, seconds: float) -> Record:
     """Write the round's commit marker: every number that the hospitals gave away for it."""
     desk.fence.require()
     combined, invitation = combined_of(desk, number), invitation_of(desk, number)
-    replies = {party: reply_of(desk, invitation, party) for party in combined.weights}
+    replies = {
+        party: reply
+        for party in combined.weights
+        if (reply := _reply_as_combined(desk, combined, invitation, party)) is not None
+    }
     said = {party: _said(desk, number, party) for party in combined.weights}
     scores = {party: _scores_of(desk, one, combined.model.sha256) for party, one in said.items()}
     known = [score for score in scores.values() if score is not None]
@@ -66,6 +71,21 @@ def record(desk: Desk, number: int, seconds: float) -> Record:
         **numbers,
     )
     return sealed.settle(desk.store, keys.record(desk.run, number), mine, desk.key)
+
+
+def _reply_as_combined(
+    desk: Desk, combined: Combined, invitation: Invitation, party: str
+) -> Reply | None:
+    """The reply whose update is in the model; `None` where another stands in its place by now."""
+    try:
+        reply = reply_of(desk, invitation, party)
+        if reply.update.sha256 == combined.updates[party]:
+            return reply
+    except (Refused, NotThere):
+        pass
+    subject = {"round": combined.round, "party": party, "reason": "reply_changed"}
+    desk.ledger.append_once("reply_changed", subject)
+    return None
 
 
 def request_final_test(desk: Desk) -> FinalEvaluation:
@@ -116,8 +136,8 @@ def _party_results(
     results = {}
     for member in desk.members:
         party = member.party_id
-        if party in replies:
-            results[party] = _admitted(desk, combined, replies[party], scores[party])
+        if party in combined.weights:
+            results[party] = _admitted(desk, combined, party, replies.get(party), scores[party])
         else:
             status = combined.absent.get(party) or desk.refusal(party) or _unheard(desk, party)
             results[party] = PartyResult(role=member.role, status=status)
@@ -130,16 +150,18 @@ def _unheard(desk: Desk, party: str) -> str:
 
 
 def _admitted(
-    desk: Desk, combined: Combined, reply: Reply, scores: AnyScores | None
+    desk: Desk, combined: Combined, party: str, reply: Reply | None, scores: AnyScores | None
 ) -> PartyResult:
+    """What is said of a party whose update is in; without its reply only what was combined."""
+    told: dict[str, Any] = {}
+    if reply is not None:
+        told = {"patients": reply.patients, "images": reply.images}
+        told |= {f"train_{name}": value for name, value in reply.metrics.items()}
     return PartyResult(
-        role=desk.member(reply.party).role,
+        role=desk.member(party).role,
         status="admitted",
-        weight=combined.weights[reply.party],
-        patients=reply.patients,
-        images=reply.images,
-        train_loss=reply.metrics.get("loss"),
-        train_accuracy=reply.metrics.get("accuracy"),
+        weight=combined.weights[party],
+        **told,
         **_numbers(scores),
     )
 

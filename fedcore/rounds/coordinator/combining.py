@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from fedcore.exchange import codec, keys
 from fedcore.params import Params, require_finite
 from fedcore.rounds import sealed
-from fedcore.rounds.coordinator.admission import Admission, shared_schema
+from fedcore.rounds.coordinator.admission import Admission, longest_update, shared_schema
 from fedcore.rounds.coordinator.asking import invitation_of, require_quorum
 from fedcore.rounds.coordinator.desk import Desk
 from fedcore.rounds.messages import Combined, Invitation, ObjectRef
@@ -34,7 +34,8 @@ def _combine_now(desk: Desk, invitation: Invitation, answers: Mapping[str, str])
     """Combine, publish the model, then the decision; the decision that stands."""
     number = invitation.round
     start = codec.decode(sealed.fetch(desk.store, invitation.weights))
-    admission = Admission(desk, invitation, shared_schema(desk, start))
+    longest = longest_update(invitation, start)
+    admission = Admission(desk, invitation, shared_schema(desk, start), longest)
     step = _step(admission, start, answers)
     require_finite(step.model)
     mine = Combined(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from functools import partial
+from pathlib import Path
 
 from fedcore.errors import QuorumNotMet, Refused, RunMismatch, TaskFileError, problem
 from fedcore.exchange import codec, keys
-from fedcore.params import require_finite, schema
+from fedcore.params import require_finite
 from fedcore.rounds import sealed
 from fedcore.rounds.coordinator.desk import Desk, mismatch
 from fedcore.rounds.coordinator.ledger_parts import publish_opening, take_over
@@ -137,15 +139,22 @@ def adopt_initial_model(desk: Desk) -> ObjectRef:
     ref = hello.initial.model_copy(update={"key": keys.model(desk.run, 0)})
     if desk.store.exists(ref.key):
         return ref
-    body = sealed.fetch(desk.store, hello.initial)
-    params = codec.decode(body)
+    with tempfile.TemporaryDirectory(prefix="initial-") as folder:
+        path = Path(folder) / "initial.safetensors"
+        sealed.fetch_to_file(desk.store, hello.initial, path)
+        _adopt(desk, hello, path, ref)
+    return ref
+
+
+def _adopt(desk: Desk, hello: Hello, path: Path, ref: ObjectRef) -> None:
+    """Check the file tensor by tensor, as nobody has said yet how large it may be; take it over."""
+    params = codec.Lazy(codec.Tensors.from_file(path))
     require_finite(params)
-    unknown = sorted(set(hello.kept_home) - schema(params).keys())
+    unknown = sorted(set(hello.kept_home) - params.keys())
     if unknown:
         raise RunMismatch(
             f"{desk.guest.label}: {unknown[0]} is kept home and not in the model: update fedcore "
             "at the guest and start a new training with --run NAME"
         )
     publish_opening(desk)
-    desk.store.put_once(ref.key, body)
-    return ref
+    desk.store.put_file_once(ref.key, path)
