@@ -40,9 +40,12 @@ def _of_inputs(task: TaskFile) -> str:
     table, known = task.data.table, served(task)
     if table is None or takes_cells(table, known["scaling"]):
         return ""
+    whose = "the hospital's own training rows"
+    if table.standardise == "federated":
+        whose = "the training rows of all parties (statistics.json)"
     return (
         f". It takes encoded inputs ({', '.join(table.inputs)}): missing values filled and columns "
-        "standardised by the hospital's own training rows, as the task file says"
+        f"standardised by {whose}, as the task file says"
     )
 
 

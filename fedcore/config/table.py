@@ -129,9 +129,9 @@ class TableSection(Section):
         self._require_columns()
         self._require_features()
         self._require_split()
-        if self.standardise == "federated":
-            remedy = "federated statistics are not to be had in this version: write party or none"
-            raise misfit("standardise", self.standardise, remedy)
+        if self.standardise == "federated" and self.standardise_columns == "all":
+            remedy = "of all parties together numeric columns alone are standardised: write numeric"
+            raise misfit("standardise_columns", self.standardise_columns, remedy)
         return self
 
     def _require_columns(self) -> None:

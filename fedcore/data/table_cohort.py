@@ -21,6 +21,7 @@ from fedcore.data.cohort_record import Cohort
 from fedcore.data.images import Labels
 from fedcore.data.samples import SetAside
 from fedcore.data.splits import SPLITS, Split
+from fedcore.data.table_columns import TableColumns
 from fedcore.data.table_files import RawTable, read_tables
 from fedcore.data.table_rows import CENSORED, EVENT, NO, YES, Rows, judge
 from fedcore.data.table_set import TableRows
@@ -92,6 +93,7 @@ def _cohort(
         set_aside=tuple(aside),
         contents=frozenset(rows.identity),
         unit="row",
+        columns=TableColumns(table, rows, splits, names, classes),
     )
 
 

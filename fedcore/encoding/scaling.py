@@ -6,15 +6,18 @@ Whose training rows those are is the caller's affair: a party's own, or the pool
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from fedcore.config.columns import feature_layout
 from fedcore.config.table import TableSection
 from fedcore.encoding.fills import mean_of
 from fedcore.encoding.inputs import Matrix, scaled_inputs
+from fedcore.statistics import ColumnSummary
 
 Vector = npt.NDArray[np.float64]
 
@@ -64,12 +67,35 @@ def fit_scaling(table: TableSection, training: Matrix) -> Scaling:
 
     Sums are exact, so the order of the rows does not show.
     """
-    if not len(training) or table.standardise == "none":
+    if not len(training) or table.standardise != "party":
         return Scaling.none(training.shape[1])
     means = np.array([mean_of(column) for column in training.T])
     freedom = len(training) - table.ddof
     pairs = zip(training.T, means, strict=True)
     return Scaling.given(table, means, np.array([_std(*pair, freedom) for pair in pairs]))
+
+
+def federated_scaling(
+    table: TableSection, told: Mapping[str, ColumnSummary]
+) -> tuple[Scaling, tuple[str, ...]]:
+    """The scaling by all parties' training rows, and the columns whose mean nobody may tell.
+
+    `told` is the pooled statistics by column. The mean and the deviation are those of the cells
+    that hold a value, before any is filled.
+    """
+    means, stds = dict.fromkeys(table.inputs, 0.0), dict.fromkeys(table.inputs, 1.0)
+    untold = []
+    for feature in table.features or ():
+        if feature.kind != "numeric":
+            continue
+        column = told.get(feature_layout(feature).name)
+        if column is None or column.mean is None:
+            untold.append(feature.name)
+            continue
+        means[feature.name] = column.mean
+        stds[feature.name] = column.deviation(table.ddof) or 0.0
+    given = Scaling.given(table, np.array([*means.values()]), np.array([*stds.values()]))
+    return given, tuple(untold)
 
 
 def _std(column: Vector, mean: float, freedom: int) -> float:

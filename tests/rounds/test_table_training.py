@@ -10,13 +10,18 @@ import table_story as story
 from safetensors.numpy import save_file
 
 from fedcore.config import load_task_file
+from fedcore.config.columns import layouts
 from fedcore.config.task import TaskFile
 from fedcore.data import open_cohort
-from fedcore.errors import ModelError
+from fedcore.encoding.scaling import federated_scaling
+from fedcore.errors import DataError, ModelError
 from fedcore.metrics import pool_any, read_scores
+from fedcore.models.catalogue import build
 from fedcore.models.predictor import Predictor, describe
 from fedcore.rounds.messages import line
 from fedcore.simulation import World, simulate
+from fedcore.statistics import read_columns
+from fedcore.training.evaluation import evaluate
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSPITALS = {"cleveland": 303, "hungarian": 261, "switzerland": 46, "va": 130}
@@ -107,3 +112,51 @@ def test_the_served_model_takes_encoded_inputs_where_the_hospital_standardises(t
     assert found.dtype == np.float32
     assert found[0, 1] == pytest.approx(1 / (1 + np.exp(-3)))
     assert found.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("missing", ["", "?"])
+def test_federated_standardisation_is_that_of_all_training_rows_together(tmp_path, missing):
+    age = {"name": "age", "missing": "constant", "fill": 60}
+    fields = {"features": [age, story.STAGE], "standardise": "federated", "ddof": 1}
+    task = story.task(data={"classes": ["0", "1"]}, **fields)
+    folders = {}
+    for seed, party in enumerate(("1", "2")):
+        rows = story.patients(30, seed)
+        rows[0] = (missing, *rows[0][1:]) if missing else rows[0]
+        folders[party] = story.write(tmp_path / party / "t.csv", rows).parent
+    outcome = simulate(task, folders, World(tmp_path / "world"))
+    told = {one["name"]: one for one in outcome.statistics.total}
+    cohorts = {party: story.cohort(folder, task) for party, folder in folders.items()}
+    raw = np.concatenate([one.train.inputs[:, 0] for one in cohorts.values()])
+    known = np.concatenate(
+        [
+            one.train.inputs[:, 0][np.isfinite(column.values)]
+            for one in cohorts.values()
+            if (column := one.columns("full")[3])
+        ]
+    )
+    assert told["column/age"]["mean"] == pytest.approx(known.mean())
+    assert told["column/age"]["measured"] == len(known)
+    summaries = read_columns(outcome.statistics.total, layouts(task, ("0", "1")), pooled=True)
+    scaling, untold = federated_scaling(task.data.table, {one.name: one for one in summaries})
+    assert untold == ()
+    assert scaling.means.tolist() == pytest.approx([known.mean(), 0, 0, 0])
+    assert scaling.stds.tolist() == pytest.approx([known.std(ddof=1), 1, 1, 1])
+    pooled = np.concatenate(
+        [story.everything(one.train.scaled(scaling))[:, 0] for one in cohorts.values()]
+    )
+    assert pooled == pytest.approx((raw - known.mean()) / known.std(ddof=1), abs=1e-5)
+    for party, one in cohorts.items():
+        network = build(task.model, task.seed, inputs=task.inputs)
+        found = evaluate(network, outcome.best, one.test.scaled(scaling), task)
+        assert found.to_json() == outcome.end.scores["best"][party]
+
+
+def test_a_column_that_nobody_may_tell_ends_the_training_with_a_sentence(tmp_path):
+    task = story.task(data={"min_reported": 25, "classes": ["0", "1"]}, standardise="federated")
+    folders = {
+        party: story.write(tmp_path / party / "t.csv", story.patients(30, seed)).parent
+        for seed, party in enumerate(("1", "2"))
+    }
+    with pytest.raises(DataError, match="no party may tell the mean of the column 'age'"):
+        simulate(task, folders, World(tmp_path / "world"))

@@ -10,6 +10,7 @@ from fedcore.rounds import sealed
 from fedcore.rounds.messages import Combined, FinalEvaluation, ObjectRef, Score
 from fedcore.rounds.party import weights
 from fedcore.rounds.party.desk import Desk
+from fedcore.rounds.party.standardising import standardised
 from fedcore.training.evaluation import evaluate, withhold
 
 
@@ -52,7 +53,8 @@ def _scores(desk: Desk, ref: ObjectRef, number: int, images: ImageSet) -> dict[s
     if not desk.leaving.allows("scores", images.patients, agreed):
         return None
     params = weights.to_score(desk, ref, number)
+    rows = standardised(desk, images)
     desk.progress("evaluate", 0, 1, None)
-    known = withhold(evaluate(desk.network, params, images, desk.task), agreed)
+    known = withhold(evaluate(desk.network, params, rows, desk.task), agreed)
     desk.progress("evaluate", 1, 1, None)
     return known.to_json() if known is not None else None

@@ -15,6 +15,7 @@ from fedcore.rounds.party import spool, weights
 from fedcore.rounds.party.desk import Desk
 from fedcore.rounds.party.requests import invitation
 from fedcore.rounds.party.spool import Spooled
+from fedcore.rounds.party.standardising import standardised
 from fedcore.rounds.waiting import with_room
 from fedcore.training.checkpoint import Checkpoint
 from fedcore.training.local import TrainResult, train_round
@@ -82,7 +83,7 @@ def _train(desk: Desk, start: Params, number: int, checkpoint: Checkpoint) -> Tr
     return train_round(
         desk.network,
         start,
-        desk.cohort.train,
+        standardised(desk, desk.cohort.train),
         desk.task,
         party_id=desk.party,
         number=number,
