@@ -17,26 +17,32 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from fedcore.config.data import DataSection
+from fedcore.config.evaluation import EvaluationSection
 from fedcore.config.feature import Feature
-from fedcore.config.federation import METRICS, STRATEGIES, EarlyStopping, FederationSection
-from fedcore.config.model import ModelSection
+from fedcore.config.federation import SELECTIONS, STRATEGIES, EarlyStopping, FederationSection
+from fedcore.config.model import Modality, ModelSection
 from fedcore.config.party import CoordinatorRef, PartyFile, PartyRef
 from fedcore.config.policy import METRICS as LEAVING_METRICS
 from fedcore.config.policy import Leaving, Policy, Transfer
+from fedcore.config.pretrain import PretrainSection
 from fedcore.config.table import TableSection
 from fedcore.config.task import TaskFile
-from fedcore.config.training import TrainingSection
+from fedcore.config.training import Freeze, TrainingSection
 
 DOCS = Path(__file__).resolve().parent
 SECTIONS: dict[str, type[BaseModel]] = {
     "the task file": TaskFile,
     "model": ModelSection,
+    "model.modalities": Modality,
     "federation": FederationSection,
     "federation.early_stopping": EarlyStopping,
     "training": TrainingSection,
+    "training.freeze": Freeze,
     "data": DataSection,
     "data.table": TableSection,
     "a feature": Feature,
+    "pretrain": PretrainSection,
+    "evaluation": EvaluationSection,
     "the policy": Policy,
     "leaving": Leaving,
     "transfer": Transfer,
@@ -49,8 +55,12 @@ BLOCK = re.compile(r"(<!-- fields of ([^>]+?) -->\n).*?(<!-- end of fields -->)"
 # What validators allow; the models' own bounds and choices are read off.
 RANGES = {
     "strategy": ", ".join(f"`{name}`" for name in STRATEGIES),
-    "select_by": ", ".join(f"`{name}`" for name in METRICS),
+    "select_by": ", ".join(f"`{name}`" for name in SELECTIONS),
     "input_size": "1 or 3; then 8 to 2048 twice",
+    "betas": "at least 0, below 1",
+    "layers": "`backbone`, `head`, or a layer of the network",
+    "modalities": "names of up to 16 `a-z`, `0-9`, `_`",
+    "modality": "a name of the task file's `model.modalities`",
     "party_id": "a number, or up to 32 letters, digits, `-`, `_`",
     "public_key": "64 hex digits",
     "task_files": "64 hex digits each",
@@ -92,7 +102,7 @@ def _type(annotation: Any) -> str:
 
 def _parts(annotation: Any) -> tuple[Any, ...]:
     """The members of a union; else the annotation alone."""
-    union = get_origin(annotation) not in (Literal, tuple, None)
+    union = get_origin(annotation) not in (Literal, tuple, dict, None)
     return get_args(annotation) if union else (annotation,)
 
 
@@ -106,6 +116,8 @@ def _word(kind: Any) -> str:
         of = get_args(kind)
         count = "list" if of[-1] is Ellipsis else f"list of {len(of)}"
         return "one section or a list" if _is_section(of[0]) else f"{count}: {_word(of[0])}"
+    if get_origin(kind) is dict:
+        return f"{_word(get_args(kind)[1])} by name"
     return "section" if _is_section(kind) else WORDS[kind]
 
 

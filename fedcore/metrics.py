@@ -170,6 +170,22 @@ def pool_any(parts: Iterable[AnyScores]) -> AnyScores | None:
     return pool_survival(survival)
 
 
+def average(parts: Iterable[AnyScores]) -> dict[str, float]:
+    """The plain mean over parties of each headline number, whatever their sizes.
+
+    A party at which a number is undefined is left out of that mean; NaN where all are, or none is.
+    """
+    found = [part.summary() for part in parts]
+    names = sorted({name for one in found for name in one})
+    return {name: _mean([one[name] for one in found]) for name in names}
+
+
+def _mean(values: list[float]) -> float:
+    known = [value for value in values if math.isfinite(value)]
+    # fsum is exact, so the order of the parties does not show.
+    return math.fsum(known) / len(known) if known else float("nan")
+
+
 def roc_curve(negatives: Ints, positives: Ints) -> tuple[Floats, Floats]:
     """False and true positive rates from the strictest threshold to the laxest, (0,0) to (1,1)."""
     false = np.concatenate([[0], np.cumsum(negatives[::-1])]).astype(np.float64)

@@ -122,6 +122,10 @@ def data_check(
     state: Annotated[
         Path | None, typer.Option("--state", help="keep what was read, so the next look is quick")
     ] = None,
+    modality: Annotated[
+        str | None,
+        typer.Option("--modality", help="what the images are, where it matters"),
+    ] = None,
 ) -> None:
     r"""What would be used, what is quarantined and why, and whether the data contract holds.
 
@@ -132,7 +136,7 @@ def data_check(
 
     Ends with 0 if the contract holds, else with 2. File names stay on this screen.
     """
-    raise typer.Exit(cli_data.check(folder, config, state, Screen()))
+    raise typer.Exit(cli_data.check(folder, config, state, Screen(), modality))
 
 
 if __name__ == "__main__":

@@ -20,12 +20,19 @@ BROKEN = 2
 PUBLISHED = {"task_type": "classification", "model": {}, "federation": {}}
 
 
-def check(folder: Path, config: Path | None, state: Path | None, screen: Screen) -> int:
+def check(
+    folder: Path,
+    config: Path | None,
+    state: Path | None,
+    screen: Screen,
+    modality: str | None = None,
+) -> int:
     """Survey `folder` and report on `screen`; 0 if the contract holds, else 2.
 
     Raises `DataError` where folder or labels cannot be used, `TaskFileError` for the task file.
     """
-    task = load_task_file(config) if config else TaskFile.model_validate(PUBLISHED)
+    agreed = load_task_file(config) if config else TaskFile.model_validate(PUBLISHED)
+    task = agreed.seen_by(modality)
     with _kept_in(state) as place:
         cohort = _survey(folder, task, place)
         return report(folder, cohort, screen)

@@ -78,15 +78,27 @@ def run_round(seat: str, number: int, labels: dict[str, str]) -> None:
     """One round: invite, gather, combine, score at home, record; then tell MLflow."""
     begun, until = time.monotonic(), rounds.deadline(seat)
     invited = rounds.invite(seat, number)
-    asked = {one: rounds.ask_party.submit(seat, number, one, labels[one], until) for one in invited}
-    answers = {party: reply.result() for party, reply in asked.items()}
-    admitted = rounds.combine(seat, number, answers)
+    answers = _answers(seat, number, {one: labels[one] for one in invited}, until)
+    scorers = rounds.combine(seat, number, answers)
     until = rounds.deadline(seat)
-    scored = [rounds.await_score.submit(seat, number, one, labels[one], until) for one in admitted]
+    scored = [rounds.await_score.submit(seat, number, one, labels[one], until) for one in scorers]
     for score in scored:
         score.result()
     rounds.record(seat, number, time.monotonic() - begun)
     tracked.track(seat, number)
+
+
+def _answers(
+    seat: str, number: int, invited: dict[str, str], until: float | None
+) -> dict[str, str]:
+    """Everybody's answer: of each party by itself, or all as soon as the first few are there."""
+    if rounds.closes_early(seat):
+        return rounds.gather(seat, number, until)
+    asked = {
+        party: rounds.ask_party.submit(seat, number, party, label, until)
+        for party, label in invited.items()
+    }
+    return {party: reply.result() for party, reply in asked.items()}
 
 
 def run_final_test(seat: str, labels: dict[str, str]) -> None:

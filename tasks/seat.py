@@ -48,6 +48,8 @@ class Seat(Section):
     data: str | None = None
     output: str | None = None
     weights: str | None = None
+    pretrain: str | None = None
+    modality: str | None = None
     pinned: dict[str, str] = Field(default_factory=dict)
     coordinator_key: str | None = None
     policy: Policy | None = None

@@ -33,10 +33,13 @@ class FederatedClassifier(PythonModel):
         self,
         context: PythonModelContext,  # noqa: ARG002  # the place that MLflow gives it
         model_input: np.ndarray,
-        params: dict[str, Any] | None = None,  # noqa: ARG002  # likewise
+        params: dict[str, Any] | None = None,
     ) -> npt.NDArray[np.float32]:
-        """What `Predictor.answers` says, the rows in the order of the images or rows asked."""
-        return self.predictor.answers(model_input)
+        """What `Predictor.answers` says, the rows in the order of the images or rows asked.
+
+        A cross-modal model needs the parameter `modality`.
+        """
+        return self.predictor.answers(model_input, (params or {}).get("modality") or None)
 
 
 set_model(FederatedClassifier())

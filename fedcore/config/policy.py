@@ -36,6 +36,11 @@ class Leaving(Section):
         "scores (counts and histograms) of global models on validation and test patients, "
         "statistics (counts, means, deviations and histograms) of the data before a training",
     )
+    local_model: bool = Field(
+        False,
+        description="whether the other hospitals may receive what the network learned here alone, "
+        "to score it on their patients (evaluation.cross_site)",
+    )
     min_reported: int = Field(
         5,
         ge=1,
@@ -50,7 +55,7 @@ class Leaving(Section):
 
 
 # Nobody's policy: what the task file says goes (simulations, and the command that a person types).
-EVERYTHING = Leaving(min_reported=1)
+EVERYTHING = Leaving(min_reported=1, local_model=True)
 
 
 class Transfer(Section):
@@ -190,6 +195,8 @@ leaving:
   # statistics: once before a training, if its task file asks: counts, means, standard deviations
   # and histograms of the data's columns or images.
   metrics: [loss, accuracy, scores, statistics]
+  # The last model of this hospital alone, to every other hospital (evaluation.cross_site).
+  local_model: false
   # Numbers over fewer patients than this stay here, whatever the task file says.
   min_reported: 5
 

@@ -17,6 +17,8 @@ def table_misfits(
 ) -> Iterator[Misfit]:
     """Field, value and remedy of everything that does not fit together, the weightiest first."""
     survival, table = task_type == "survival", data.table
+    if table is not None:
+        yield from _image_fields(model, data)
     if table is None:
         if survival:
             yield "data.table", None, "survival needs a table: add it with time and event"
@@ -35,6 +37,13 @@ def _image_misfits(model: ModelSection) -> Iterator[Misfit]:
         yield "model.name", model.name, "it learns from a table: add data.table, or name another"
     if model.init != "default":
         yield "model.init", model.init, "zeros are for the models of tables"
+
+
+def _image_fields(model: ModelSection, data: DataSection) -> Iterator[Misfit]:
+    if data.split_file is not None:
+        yield "data.split_file", data.split_file, "a table's is data.table.split_file"
+    if model.modalities is not None:
+        yield "model.modalities", sorted(model.modalities), "modalities are kinds of image"
 
 
 def _label_misfits(survival: bool, table: TableSection, model: ModelSection) -> Iterator[Misfit]:

@@ -21,14 +21,15 @@ from fedcore.config import TaskFile
 from fedcore.data import contract
 from fedcore.data.cache import DEFAULT_LIMIT, PixelCache
 from fedcore.data.cohort_record import Cohort
+from fedcore.data.given_splits import read_splits, with_named_splits
 from fedcore.data.image_columns import ImageColumns
-from fedcore.data.images import Labels, Pixels
+from fedcore.data.images import Labels, Pixels, PixelStatistics, measure_pixels
 from fedcore.data.index import open_index
 from fedcore.data.intake import Known, Progress, Recipe, image_key, list_files, take_in
 from fedcore.data.labels import assign, class_names, declared, open_labels
 from fedcore.data.preprocess import Preprocessing
 from fedcore.data.samples import Sample, SetAside, give_splits, sort_out
-from fedcore.data.splits import Split
+from fedcore.data.splits import SPLITS, Split
 from fedcore.errors import ContractBroken
 
 
@@ -41,6 +42,7 @@ class CachedImages:
     shape: tuple[int, int, int]
     arrays: tuple[Pixels, ...] = field(repr=False)
     places: npt.NDArray[np.int64] = field(repr=False)
+    pixel_statistics: PixelStatistics | None = None
 
     def __len__(self) -> int:
         """N."""
@@ -124,6 +126,7 @@ def survey_folder(
     files = list_files(folder)
     paths = [file.path for file in files]
     source = open_labels(folder, task.data, paths)
+    splits = read_splits(folder, task.data.split_file, paths)
     if early := declared(source, paths):
         class_names(early, source, task)
     steps = Preprocessing.of(task)
@@ -137,8 +140,12 @@ def survey_folder(
     known = [one for one in known if held is None or _identity(one) in held]
     labels = assign(source, known)
     classes = class_names(early or labels, source, task)
+    if splits is not None:
+        labels = with_named_splits(labels, known, splits)
     samples, aside = sort_out(known, labels)
-    placed = give_splits(samples, task.data.validation, task.data.test)
+    # Where a file says who is tested, nobody else is.
+    test = task.data.test if splits is None else 0.0
+    placed = give_splits(samples, task.data.validation, test)
     cohort = _cohort(task, classes, placed, aside, len(known), cache)
     notes = (*cohort.notes, *_left_for_later(arrived))
     return replace(cohort, notes=notes, contents=frozenset(map(_identity, known)))
@@ -166,13 +173,13 @@ def _cohort(
     steps = Preprocessing.of(task).fingerprint()
     patients = contract.patients_by_split(samples)
     images = contract.images_by_class(samples, classes)
-    shape = task.model.input_size
-    train = _images("train", samples, classes, shape, cache)
+    parts = {split: _images(split, samples, classes, task, cache) for split in SPLITS}
+    own = measure_pixels(parts["train"]) if task.data.normalize == "own" else None
     return Cohort(
         classes=classes,
-        train=train,
-        validation=_images("validation", samples, classes, shape, cache),
-        test=_images("test", samples, classes, shape, cache),
+        train=replace(parts["train"], pixel_statistics=own),
+        validation=replace(parts["validation"], pixel_statistics=own),
+        test=replace(parts["test"], pixel_statistics=own),
         contract_hash=contract.contract_hash(samples, classes, steps),
         preprocessing_hash=steps,
         files=files,
@@ -184,7 +191,7 @@ def _cohort(
         faults=contract.faults(task, files, len(aside), patients, images),
         notes=contract.notes(task, patients),
         set_aside=tuple(aside),
-        columns=ImageColumns(tuple(samples), classes, train),
+        columns=ImageColumns(tuple(samples), classes, parts["train"]),
     )
 
 
@@ -192,7 +199,7 @@ def _images(
     split: Split,
     samples: Sequence[Sample],
     classes: Sequence[str],
-    shape: tuple[int, int, int],
+    task: TaskFile,
     cache: PixelCache,
 ) -> CachedImages:
     chosen = [sample for sample in samples if sample.split == split]
@@ -207,7 +214,7 @@ def _images(
     return CachedImages(
         labels=np.array(labels, np.int64),
         patients=len({sample.patient for sample in chosen}),
-        shape=shape,
+        shape=task.model.input_size,
         arrays=tuple(array for _, array in arrays.values()),
         places=np.array(places, np.int64).reshape(-1, 2),
     )

@@ -35,6 +35,10 @@ class TableRows:
         """The same rows under another standardisation, such as that of all parties together."""
         return replace(self, scaling=scaling)
 
+    @property
+    def pixel_statistics(self) -> None:
+        """A table has no pixels."""
+
     @cached_property
     def _rows(self) -> npt.NDArray[np.float32]:
         return self.scaling.apply(self.inputs)

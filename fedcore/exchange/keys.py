@@ -100,6 +100,11 @@ def final_evaluation(run: str) -> str:
     return f"coordinator/{run}/final/evaluation.json"
 
 
+def local_model(run: str, party: str, sha256: str) -> str:
+    """A party's last local model, by its hash, for the others to score."""
+    return require_key(f"coordinator/{run}/final/local-{party}-{sha256[:16]}.safetensors")
+
+
 def end(run: str) -> str:
     """The end of the run: every party may leave."""
     return f"coordinator/{run}/end.json"

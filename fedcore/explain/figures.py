@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fedcore.explain.matrix import matrix_of
 from fedcore.explain.outcome import outcome_of
 from fedcore.explain.palette import RC
 from fedcore.explain.statistics_tables import DataStatistics
@@ -60,7 +61,7 @@ def drawings(
     statistics: DataStatistics | None = None,
 ) -> list[Drawing]:
     """The figures that have something to show, in the order of the report."""
-    from fedcore.explain import plot_curves, plot_scores  # noqa: PLC0415
+    from fedcore.explain import plot_curves, plot_matrix, plot_scores  # noqa: PLC0415
 
     outcome = outcome_of(end)
     found = [] if statistics is None else _of_data(agreement, statistics)
@@ -70,6 +71,10 @@ def drawings(
         found.append(
             Drawing("curves", alt, lambda: plot_curves.curves(agreement, records, end.best_round))
         )
+    table = matrix_of(agreement, end)
+    if table is not None:
+        alt = "AUROC of every model on every party's test images"
+        found.append(Drawing("matrix", alt, lambda: plot_matrix.matrix(table)))
     pooled = outcome.pooled
     if not isinstance(pooled, Scores):  # nobody reported, or a survival model without classes
         return found
@@ -98,9 +103,9 @@ def write_figures(
     end: End,
     statistics: DataStatistics | None = None,
 ) -> list[Path]:
-    """Write `curves.png`, `roc.png`, `confusion.png`, `calibration.png`, `statistics.png`.
+    """Write each drawing that has data as PNG; the paths.
 
-    Those that have data.
+    `curves.png`, `matrix.png`, `roc.png`, `confusion.png`, `calibration.png`, `statistics.png`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []

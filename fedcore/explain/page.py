@@ -108,7 +108,13 @@ PAGE = """\
 </div>
 </section>
 
-<section aria-labelledby="rounds">
+{% if matrix.rows %}<section aria-labelledby="matrix">
+<h2 id="matrix">Every model at every party</h2>
+{{ figure("matrix") }}
+{{ table(matrix) }}
+</section>
+
+{% endif %}<section aria-labelledby="rounds">
 <h2 id="rounds">Round by round</h2>
 {{ figure("curves") }}
 {% if rounds.rows %}<details><summary>The numbers behind the curves</summary>

@@ -34,6 +34,9 @@ CAPTIONS = {
     "party was missing or withheld its numbers.",
     "roc": "The share of a class that is found (upwards) against the share of false alarms among "
     "all other images (to the right), at every threshold.",
+    "matrix": "Each row is a model, each column the party whose test images it was given; what a "
+    "party keeps at home of the network is its own in every row. Personal models never leave, so "
+    "each is scored at home alone.",
     "confusion": "Each row is a true class: how many of its images were given which answer, and "
     "what share of the row that is.",
     "statistics": "The share of each party's records in each cell, before the training; the outer "

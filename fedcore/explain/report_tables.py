@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from fedcore.explain.matrix import matrix_of
 from fedcore.explain.outcome import Outcome, guest_first
 from fedcore.explain.statistics_tables import DataStatistics, rows_of
 from fedcore.explain.wording import UNKNOWN, duration, number, percent, ranges, size
-from fedcore.metrics import AnyScores, Scores, area_under_roc
+from fedcore.metrics import AnyScores, Scores, area_under_roc, average
 
 if TYPE_CHECKING:
     from fedcore.config.task import TaskFile
@@ -26,6 +27,7 @@ HEADINGS: dict[str, tuple[str, Callable[[float | None], str]]] = {
 }
 CLASSES, SURVIVAL = ("auroc", "accuracy", "loss"), ("concordance", "loss")
 POOLED = "All together"
+AVERAGE = "Plain average"
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ def tables_of(story: Story, ledger_heads: Mapping[str, Mapping[str, Any]]) -> di
     return {
         "parties": _test_scores(story),
         "classes": _classes(story),
+        "matrix": _matrix(story),
         "rounds": _rounds(story),
         "absences": _absences(story),
         "data": _data(story),
@@ -97,10 +100,14 @@ def tables_of(story: Story, ledger_heads: Mapping[str, Mapping[str, Any]]) -> di
 def _test_scores(story: Story) -> Table:
     rows = [_test_row(story, party) for party in story.parties]
     if story.outcome.pooled is not None:
+        means = average(story.outcome.reported.values())
+        cells = [HEADINGS[metric][1](means[metric]) for metric in story.metrics]
+        rows.append((AVERAGE, *cells, "", ""))
         rows.append((POOLED, *_score_cells(story, story.outcome.pooled)))
     names = [HEADINGS[metric][0] for metric in story.metrics]
     return Table(
-        f"Test scores, per party and pooled over all {story.unit}s of the parties that reported",
+        f"Test scores per party, their plain average, and pooled over all {story.unit}s of those "
+        "that reported",
         ("Party", *names, "Test patients", f"Test {story.unit}s"),
         rows,
         numeric=frozenset(range(1, len(names) + 3)),
@@ -150,12 +157,27 @@ def _class_row(pooled: Scores, place: int, name: str) -> tuple[str, ...]:
     return name, f"{there:,}", found, percent(right / said if said else None), number(area)
 
 
+def _matrix(story: Story) -> Table:
+    """AUROC of every model at every party; without rows where only global models were scored."""
+    found = matrix_of(story.agreement, story.end)
+    if found is None:
+        return Table("", (), ())
+    rows = [
+        (model, *(number(value) for value in row))
+        for model, row in zip(found.models, found.values, strict=True)
+    ]
+    caption = "AUROC on the test images, by model and party"
+    numeric = frozenset(range(1, len(found.parties) + 1))
+    return Table(caption, ("Model", *found.parties), rows, numeric=numeric, total="")
+
+
 def _rounds(story: Story) -> Table:
     metrics = story.metrics[::-1]
     rows = [
         (
             str(record.round),
             *(HEADINGS[metric][1](getattr(record, metric)) for metric in metrics),
+            number(getattr(record, f"average_{story.metrics[0]}")),
             f"{sum(one.status == ADMITTED for one in record.parties.values())}",
             duration(record.seconds),
             size(record.bytes_up),
@@ -164,7 +186,7 @@ def _rounds(story: Story) -> Table:
         for record in story.records
     ]
     names = [HEADINGS[metric][0] for metric in metrics]
-    columns = ("Round", *names, "Parties", "Time", "Up", "Down")
+    columns = ("Round", *names, f"Average {names[-1]}", "Parties", "Time", "Up", "Down")
     caption = "Federated validation scores after each round"
     return Table(caption, columns, rows, numeric=frozenset(range(1, len(columns))))
 

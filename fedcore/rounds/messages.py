@@ -14,6 +14,10 @@ from pydantic import Field
 from fedcore.config.base import Section
 
 Reason = str
+# Why a party is not in a round, where its update may still count in a later one: it came after the
+# deadline; it was still training when the round was full; it had replied, and the round was full.
+LATE, TRAINING, WAITING = "late", "training", "waiting"
+NOT_YET = frozenset({LATE, TRAINING, WAITING})
 # More patients or images than any hospital has; sums of such numbers stay exact in float64.
 MOST = 10**12
 
@@ -69,6 +73,7 @@ class Hello(Section):
     images: int = Field(ge=0, le=MOST)
     quarantine: dict[str, Annotated[int, Field(ge=0, le=MOST)]]
     kept_home: tuple[str, ...] = ()
+    modality: str | None = Field(None, max_length=16)
     initial: ObjectRef | None = None
 
 
@@ -155,12 +160,22 @@ class Score(Section):
     ledger: LedgerHead | None = None
 
 
+class Numbers(Section):
+    """The headline numbers of some scores; absent when withheld or undefined."""
+
+    loss: float | None = None
+    accuracy: float | None = None
+    auroc: float | None = None
+    concordance: float | None = None
+
+
 class PartyResult(Section):
     """What a round's record says of one party; numbers are absent when withheld."""
 
     role: Literal["guest", "host"]
     status: str = Field(description="admitted, or why not")
     weight: float = 0.0
+    staleness: int = Field(0, ge=0, description="rounds since the model that it trained from")
     patients: int = 0
     images: int = 0
     train_loss: float | None = None
@@ -169,6 +184,7 @@ class PartyResult(Section):
     accuracy: float | None = None
     auroc: float | None = None
     concordance: float | None = None
+    personal: Numbers | None = Field(None, description="of the party's own model, if it has one")
 
 
 class Record(Section):
@@ -182,8 +198,13 @@ class Record(Section):
     accuracy: float | None = None
     auroc: float | None = None
     concordance: float | None = None
+    average_loss: float | None = Field(None, description="plain mean of the parties' own losses")
+    average_accuracy: float | None = None
+    average_auroc: float | None = None
+    average_concordance: float | None = None
     train_loss: float | None = None
     train_accuracy: float | None = None
+    personal: Numbers | None = Field(None, description="the parties' own models, pooled")
     bytes_up: int = 0
     bytes_down: int = 0
     seconds: float = 0.0
@@ -204,6 +225,9 @@ class End(Section):
     classes: tuple[str, ...]
     scores: dict[str, dict[str, dict[str, Any] | None]] = Field(
         description="model name -> party id -> test scores (fedcore.metrics.Scores as JSON)"
+    )
+    averages: dict[str, dict[str, float | None]] = Field(
+        default_factory=dict, description="model name -> metric -> plain mean over the parties"
     )
     ledgers: dict[str, LedgerHead] = Field(
         default_factory=dict, description="the newest known head of every ledger, by its owner"

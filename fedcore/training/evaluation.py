@@ -17,7 +17,7 @@ from fedcore.metrics_survival import SurvivalScores
 from fedcore.models.inference import Normalise, by_class, lay_out, probabilities_of, slices
 from fedcore.models.state import as_tensor, load_params
 from fedcore.params import Params
-from fedcore.training.batches import require_usable
+from fedcore.training.batches import constants_for, require_usable
 from fedcore.training.hardware import Hardware, this_machine
 from fedcore.training.plan import plan_for
 from fedcore.training.reproducible import reproducible
@@ -112,7 +112,7 @@ def _outputs(
         lay_out(network, machine.device, torch.channels_last)
         load_params(network, params)
         network.eval()
-        normalise = Normalise(plan.normalisation, machine.device)
+        normalise = Normalise(constants_for(images, plan), machine.device)
         parts = []
         for start, end in slices(len(images)):
             pixels = as_tensor(images.batch(np.arange(start, end)))

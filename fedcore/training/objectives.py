@@ -9,6 +9,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from fedcore.data.images import ImageSet
+from fedcore.models.inference import by_class
 from fedcore.training.hardware import Hardware
 from fedcore.training.plan import TrainPlan
 from fedcore.training.survival import partial_likelihood
@@ -27,13 +28,19 @@ class Objective(Protocol):
 class Classes:
     """Cross-entropy of logits (B, C) against class numbers (B,), classes weighed on wish."""
 
-    def __init__(self, weights: torch.Tensor | None) -> None:
-        """`weights` (C,) weigh the classes; `None` weighs all the same."""
-        self._weights = weights
+    def __init__(self, weights: torch.Tensor | None, smoothing: float = 0.0) -> None:
+        """`weights` (C,) weigh the classes; `None` weighs all the same.
+
+        With `smoothing` s, a label says 1 - s + s / C of its class and s / C of each other
+        (Szegedy et al. 2016).
+        """
+        self._weights, self._smoothing = weights, smoothing
 
     def loss(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """See `Objective`."""
-        return cross_entropy(outputs.float(), labels, weight=self._weights)
+        return cross_entropy(
+            outputs.float(), labels, weight=self._weights, label_smoothing=self._smoothing
+        )
 
     def right(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """See `Objective`."""
@@ -43,18 +50,16 @@ class Classes:
 class OneLogit:
     """Binary cross-entropy of one logit (B, 1) against classes 0 and 1, weighed on wish."""
 
-    def __init__(self, weights: torch.Tensor | None) -> None:
-        """`weights` (2,) weigh the classes; `None` weighs both the same."""
-        self._weights = weights
+    def __init__(self, weights: torch.Tensor | None, smoothing: float = 0.0) -> None:
+        """`weights` (2,) and `smoothing` as in `Classes`, the first class's logit being 0."""
+        self._weighed = Classes(weights, smoothing)
+        self._plain = weights is None and not smoothing
 
     def loss(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """See `Objective`; with weights the weighted mean, as in cross-entropy."""
-        logits, truth = outputs.float()[:, 0], labels.float()
-        if self._weights is None:
-            return binary_cross_entropy_with_logits(logits, truth)
-        weights = self._weights[labels]
-        total = binary_cross_entropy_with_logits(logits, truth, weights, reduction="sum")
-        return total / weights.sum()
+        """See `Objective`."""
+        if self._plain:
+            return binary_cross_entropy_with_logits(outputs.float()[:, 0], labels.float())
+        return self._weighed.loss(by_class(outputs.float()), labels)
 
     def right(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """See `Objective`: class 1 where its probability is above one half."""
@@ -83,7 +88,8 @@ def objective_for(plan: TrainPlan, images: ImageSet, machine: Hardware) -> Objec
     if plan.survival:
         return Hazards(plan)
     weights = _class_weights(plan, images, machine)
-    return OneLogit(weights) if plan.one_logit else Classes(weights)
+    kind = OneLogit if plan.one_logit else Classes
+    return kind(weights, plan.label_smoothing)
 
 
 def _class_weights(plan: TrainPlan, images: ImageSet, machine: Hardware) -> torch.Tensor | None:

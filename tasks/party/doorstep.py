@@ -65,6 +65,12 @@ class Doorstep:
         return self.home / (self.file.local.data or "data")
 
     @property
+    def pretrain(self) -> Path | None:
+        """The folder of public images that the party file names, if any."""
+        named = self.file.local.pretrain
+        return None if named is None else self.home / named
+
+    @property
     def exchange(self) -> Address:
         """Where all meet."""
         known = self.file.coordinator

@@ -52,7 +52,11 @@ def _write(place: Seat, desk: Desk, end: End) -> None:
     for name, (ref, number) in models.items():
         body = party.usable_model(desk, ref, number)
         replace_with(folder / f"{name}.safetensors", [body])
+    own = party.personal_model(desk)
+    if own is not None:
+        replace_with(folder / "personal.safetensors", [own])
     replace_with(folder / "federated_task.yaml", [desk.task.to_yaml().encode()])
+    _write_normalisation(folder, desk)
     done = _records(desk)
     write_tables(folder, done)
     key = keys.agreement(desk.run)
@@ -63,6 +67,14 @@ def _write(place: Seat, desk: Desk, end: End) -> None:
     if told is not None:
         replace_with(folder / "statistics.json", [told.model_dump_json(indent=1).encode()])
     replace_with(folder / "ledger-heads.json", [json.dumps(heads, indent=1).encode()])
+
+
+def _write_normalisation(folder: Path, desk: Desk) -> None:
+    """With `data.normalize: own`, what whoever uses the models here normalises images with."""
+    own = desk.cohort.train.pixel_statistics
+    if own is not None:
+        numbers = json.dumps({"mean": own.mean, "std": own.std}, indent=1)
+        replace_with(folder / "normalisation.json", [numbers.encode()])
 
 
 def _ledger_heads(place: Seat, desk: Desk, end: End) -> dict[str, dict[str, object]]:

@@ -66,26 +66,6 @@ def test_an_update_with(fault: str, tmp_path) -> None:
     )
 
 
-def test_a_huge_update_is_refused_where_no_norm_was_agreed(tmp_path) -> None:
-    world = ByHand(tmp_path)
-    invitation = world.open()
-    huge = {**GOOD, "weight": np.full(4, 1e30, np.float32)}
-    for party, update in (("1", GOOD), ("2", huge), ("3", GOOD)):
-        world.reply(invitation, party, update)
-    expect_refused(world, "norm")
-
-
-def test_a_void_round_leaves_its_reasons_in_the_ledger(tmp_path) -> None:
-    world = ByHand(tmp_path, quorum=2)
-    invitation = world.open()
-    world.reply(invitation, "1", GOOD)
-    world.reply(invitation, "2", b"no update")
-    with pytest.raises(QuorumNotMet):
-        world.combine()
-    [absent] = [one["absent"] for kind, one in world.desk.ledger.story() if kind == "round_void"]
-    assert absent == {"2": "truncated", "3": "late"}
-
-
 @pytest.mark.parametrize("reason", WRONG_ENVELOPES)
 def test_a_reply_that_is_refused_as(reason: str, tmp_path) -> None:
     world = ByHand(tmp_path)

@@ -54,8 +54,14 @@ def stories(outcome: Outcome) -> dict[str, list]:
 
 @pytest.mark.parametrize(
     "federation",
-    [{}, {"strategy": "fedprox", "mu": 0.1}, {"local_steps": 3}, {"batch_norm": "local"}],
-    ids=["fedavg", "fedprox", "local_steps", "local_batch_norm"],
+    [
+        {},
+        {"strategy": "fedprox", "mu": 0.1},
+        {"local_steps": 3},
+        {"batch_norm": "local"},
+        {"strategy": "scaffold", "control": "option_1", "batch_norm": "local"},
+    ],
+    ids=["fedavg", "fedprox", "local_steps", "local_batch_norm", "scaffold"],
 )
 def test_the_same_task_data_and_seed_give_the_same_bits_and_ledgers(
     federation, cohorts, tmp_path
@@ -82,11 +88,33 @@ def test_another_seed_gives_another_model(cohorts, tmp_path) -> None:
     assert bits(first) != bits(simulate_cohorts(other, cohorts, world(tmp_path / "b")))
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before the write", "after the write"])
+CARRYING = {"optimizer_state": "kept", "loader": "continuing", "max_grad_norm": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "training", "after"),
+    [
+        ("fedavg", {}, False),
+        ("fedavg", {}, True),
+        ("fedavg", CARRYING, False),
+        ("fedavg", CARRYING, True),
+        ("scaffold", {}, False),
+        ("fedadam", {}, True),
+    ],
+    ids=[
+        "before a write",
+        "after it",
+        "carrying, before a write",
+        "carrying, after it",
+        "scaffold before a write",
+        "fedadam after it",
+    ],
+)
 def test_a_training_stopped_at_every_single_write_ends_with_the_same_bits(
-    after, cohorts, tmp_path
+    strategy, training, after, cohorts, tmp_path
 ) -> None:
-    task = task_file()
+    task = task_file(strategy=strategy, **({"local_steps": 3} if training else {}))
+    task = task.model_copy(update={"training": task.training.model_copy(update=training)})
     whole = simulate_cohorts(task, cohorts, world(tmp_path / "whole"))
     exchange, stops, outcome = MemoryStore(), 0, None
     while outcome is None:

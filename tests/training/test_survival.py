@@ -80,6 +80,6 @@ def test_one_logit_is_the_cross_entropy_of_two_with_the_first_at_0(found):
 
 
 def test_a_row_left_over_is_a_batch_of_its_own():
-    bounds = batch_bounds(9, 4, lone=True)
+    bounds = batch_bounds(9, 4, join_single=False)
     assert [end - start for start, end in bounds] == [4, 4, 1]
     assert list(itertools.pairwise([0, 4, 9])) == batch_bounds(9, 4)

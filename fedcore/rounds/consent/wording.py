@@ -10,6 +10,11 @@ from fedcore.config.policy import METRICS, Leaving
 from fedcore.config.task import TaskFile
 from fedcore.rounds.messages import Agreement
 
+PARTS = {
+    "head": "the network's head (its last layer)",
+    "norms": "BatchNorm's weights and running statistics",
+    "statistics": "BatchNorm's running statistics",
+}
 # What each level of the task file's data.statistics tells.
 STATISTICS = {
     "counts": "how many images each class has in training, validation and test",
@@ -50,16 +55,28 @@ def _runs(agreement: Agreement, task: TaskFile) -> Iterator[str]:
     federation, model = task.federation, task.model
     channels, height, width = model.input_size
     kind = "colour" if channels == 3 else "grey"
+    shape = f"{kind} images of {height} x {width} pixels"
+    if model.modalities:
+        shape = f"images of the size agreed for their modality ({', '.join(model.modalities)})"
     yield (
         f"a {model.name} network learns to tell {model.num_classes} classes apart from this "
-        f"hospital's images, as {kind} images of {height} x {width} pixels"
+        f"hospital's images, as {shape}"
     )
     each = f"{federation.local_epochs} pass(es) over the training images"
     if federation.local_steps is not None:
         each = f"{federation.local_steps} steps of {federation.batch_size} images"
+    if federation.strategy == "fedrep":
+        each = f"{federation.head_epochs} pass(es) that train the last layer alone, then {each}"
     yield f"up to {federation.epochs} rounds by {federation.strategy}, in each of them {each}"
+    if federation.strategy == "ditto":
+        yield "in each round also a personal model of this hospital, trained as long as the other"
+    if federation.finetune_epochs:
+        yield f"at the end {federation.finetune_epochs} pass(es) to fine-tune a personal model"
     start = model.weights or f"fresh weights (seed {task.seed})"
     yield f"it starts from {start}; no program comes with it: fedcore {agreement.code_version}"
+    if task.pretrain is not None:
+        passes = task.pretrain.epochs
+        yield f"before that, the guest trains it in {passes} pass(es) over public images of its own"
     others = ", ".join(member.label for member in agreement.parties)
     yield f"it is trained by {others}"
 
@@ -86,6 +103,13 @@ def _leaves(task: TaskFile, leaving: Leaving, few: int) -> Iterator[str]:
             "each round and at the end: counts and histograms of the global model's answers, over "
             f"at least {few} validation or test patients"
         )
+    if "scores" in leaving.metrics and task.federation.personal:
+        yield "the same counts of this hospital's personal model's answers"
+    if task.evaluation.cross_site:
+        yield (
+            "at the end, TO EVERY OTHER HOSPITAL: the model as it was trained here in the last "
+            "round, to be scored on their patients"
+        )
 
 
 def _stays(task: TaskFile, leaving: Leaving, few: int) -> Iterator[str]:
@@ -93,6 +117,11 @@ def _stays(task: TaskFile, leaving: Leaving, few: int) -> Iterator[str]:
     kept = [name for name in METRICS if name not in leaving.metrics]
     if kept:
         yield f"by this hospital's policy: {', '.join(kept)}"
-    if task.federation.batch_norm == "local":
-        yield "BatchNorm's running statistics"
+    if task.training.optimizer_state == "kept":
+        yield "the optimiser's moments"
+    if task.data.normalize == "own":
+        yield "mean and standard deviation of the training images' pixels"
+    if task.federation.personal:
+        yield "this hospital's personal model"
+    yield from (PARTS[part] for part in sorted(task.federation.kept_home))
     yield f"all numbers over fewer than {few} patients"

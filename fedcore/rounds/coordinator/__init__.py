@@ -5,9 +5,16 @@ the exchange, and writes its outcome there; so each can be repeated by whoever c
 """
 
 from fedcore.rounds.coordinator.asking import ask, deadline, invite, require_quorum
-from fedcore.rounds.coordinator.closing import await_score, conclude, record, request_final_test
+from fedcore.rounds.coordinator.closing import (
+    await_score,
+    conclude,
+    record,
+    request_final_test,
+    scorers,
+)
 from fedcore.rounds.coordinator.combining import combine
 from fedcore.rounds.coordinator.desk import Desk
+from fedcore.rounds.coordinator.gathering import gather, hear
 from fedcore.rounds.coordinator.opening import adopt_initial_model, found, welcome
 from fedcore.rounds.coordinator.resuming import finished, goes_on, records
 from fedcore.rounds.coordinator.statistics import (
@@ -29,8 +36,10 @@ __all__ = [
     "deadline",
     "finished",
     "found",
+    "gather",
     "gather_statistics",
     "goes_on",
+    "hear",
     "invite",
     "pool_statistics",
     "pooled",
@@ -38,6 +47,7 @@ __all__ = [
     "records",
     "request_final_test",
     "require_quorum",
+    "scorers",
     "telling_parties",
     "welcome",
 ]

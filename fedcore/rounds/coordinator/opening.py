@@ -54,6 +54,24 @@ def _require_possible_quorum(desk: Desk) -> None:
     if quorum is not None and quorum > len(desk.members):
         remedy = f"the party file names {len(desk.members)} parties; demand at most so many"
         raise TaskFileError(problem("the task file", "federation.quorum", quorum, remedy))
+    _require_possible_promise(desk)
+
+
+def _require_possible_promise(desk: Desk) -> None:
+    """Raise `TaskFileError` where the parties are too few for what the strategy promises."""
+    federation, count = desk.task.federation, len(desk.members)
+    if federation.least_updates > count:
+        remedy = (
+            f"{federation.strategy} needs {federation.least_updates} parties for that and the "
+            f"party file names {count}; name fewer hostile ones or choose another strategy"
+        )
+        raise TaskFileError(
+            problem("the task file", "federation.hostile", federation.hostile, remedy)
+        )
+    buffer = federation.buffer
+    if buffer is not None and buffer > count:
+        remedy = f"the party file names {count} parties; wait for at most so many"
+        raise TaskFileError(problem("the task file", "federation.buffer_size", buffer, remedy))
 
 
 def welcome(desk: Desk) -> dict[str, Hello]:
@@ -64,7 +82,7 @@ def welcome(desk: Desk) -> dict[str, Hello]:
     """
     limit = desk.task.federation.deadline
     until = None if limit is None else desk.watch.clock() + limit
-    quorum = desk.task.federation.quorum or len(desk.members)
+    quorum = desk.quorum
     refused: list[RunMismatch] = []
     for member in sorted(desk.members, key=lambda one: one.role):
         wait_until = None if member.role == "guest" else until

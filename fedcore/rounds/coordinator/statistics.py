@@ -9,9 +9,9 @@ from fedcore.config.columns import layouts, level_of
 from fedcore.errors import Refused
 from fedcore.exchange import keys
 from fedcore.rounds import sealed
-from fedcore.rounds.coordinator.asking import LATE, wait_for
+from fedcore.rounds.coordinator.asking import wait_for
 from fedcore.rounds.coordinator.desk import Desk
-from fedcore.rounds.messages import Hello
+from fedcore.rounds.messages import LATE, Hello
 from fedcore.rounds.statistics_messages import PooledStatistics, Statistics
 from fedcore.statistics import ColumnSummary, pool_columns, read_columns
 

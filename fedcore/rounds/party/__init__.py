@@ -2,6 +2,7 @@
 
 from fedcore.rounds.party.desk import Desk
 from fedcore.rounds.party.greeting import greet, join, require_same_task
+from fedcore.rounds.party.personal import personal_model
 from fedcore.rounds.party.requests import Request, next_request
 from fedcore.rounds.party.scoring import score, score_final
 from fedcore.rounds.party.statistics import pooled_statistics, tell_statistics
@@ -14,6 +15,7 @@ __all__ = [
     "greet",
     "join",
     "next_request",
+    "personal_model",
     "pooled_statistics",
     "require_same_task",
     "score",
