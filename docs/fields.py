@@ -1,4 +1,4 @@
-"""The tables of every field in docs/task-file.md, party-file.md and policy.md, from the models.
+"""The tables of every field in the task file, party file and policy pages, from the models.
 
     python docs/fields.py
 
@@ -11,19 +11,21 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from fedcore.config.data import DataSection
 from fedcore.config.evaluation import EvaluationSection
+from fedcore.config.feature import Feature
 from fedcore.config.federation import SELECTIONS, STRATEGIES, EarlyStopping, FederationSection
 from fedcore.config.model import Modality, ModelSection
 from fedcore.config.party import CoordinatorRef, PartyFile, PartyRef
 from fedcore.config.policy import METRICS as LEAVING_METRICS
 from fedcore.config.policy import Leaving, Policy, Transfer
 from fedcore.config.pretrain import PretrainSection
+from fedcore.config.table import TableSection
 from fedcore.config.task import TaskFile
 from fedcore.config.training import Freeze, TrainingSection
 
@@ -37,6 +39,8 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "training": TrainingSection,
     "training.freeze": Freeze,
     "data": DataSection,
+    "data.table": TableSection,
+    "a feature": Feature,
     "pretrain": PretrainSection,
     "evaluation": EvaluationSection,
     "the policy": Policy,
@@ -46,7 +50,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "a party": PartyRef,
     "the coordinator": CoordinatorRef,
 }
-PAGES = ("task-file.md", "party-file.md", "policy.md")
+PAGES = ("task-file.md", "tables.md", "party-file.md", "policy.md")
 BLOCK = re.compile(r"(<!-- fields of ([^>]+?) -->\n).*?(<!-- end of fields -->)", re.DOTALL)
 # What validators allow; the models' own bounds and choices are read off.
 RANGES = {
@@ -104,7 +108,10 @@ def _parts(annotation: Any) -> tuple[Any, ...]:
 
 def _word(kind: Any) -> str:
     if get_origin(kind) is Literal:
-        return "word"
+        numbers = all(isinstance(one, int) for one in get_args(kind))
+        return "whole number" if numbers else "word"
+    if get_origin(kind) is Annotated:
+        return _word(get_args(kind)[0])
     if get_origin(kind) is tuple:
         of = get_args(kind)
         count = "list" if of[-1] is Ellipsis else f"list of {len(of)}"
@@ -147,7 +154,7 @@ def _allowed(section: type[BaseModel], name: str, info: FieldInfo) -> str:
 
 
 def _choices(kind: Any) -> tuple[str, ...]:
-    return get_args(kind) if get_origin(kind) is Literal else ()
+    return tuple(map(str, get_args(kind))) if get_origin(kind) is Literal else ()
 
 
 def _number(value: float) -> str:

@@ -15,6 +15,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from fedcore.metrics_survival import SurvivalScores, pool_survival
+
 BINS = 400
 # More than the losses of all patients on earth; sums of such numbers stay finite.
 MOST_LOSS = 1e15
@@ -147,7 +149,28 @@ def pool(parts: Iterable[Scores]) -> Scores | None:
     )
 
 
-def average(parts: Iterable[Scores]) -> dict[str, float]:
+AnyScores = Scores | SurvivalScores
+
+
+def read_scores(content: Any) -> AnyScores:
+    """Scores of either kind from their JSON; raises `ValueError` for anything else."""
+    if isinstance(content, dict) and "concordant" in content:
+        return SurvivalScores.from_json(content)
+    return Scores.from_json(content)
+
+
+def pool_any(parts: Iterable[AnyScores]) -> AnyScores | None:
+    """`pool` for scores of either kind; raises `ValueError` for a mixture."""
+    known = list(parts)
+    survival = [one for one in known if isinstance(one, SurvivalScores)]
+    if not survival:
+        return pool(one for one in known if isinstance(one, Scores))
+    if len(survival) < len(known):
+        raise ValueError("scores of survival and of classes cannot be pooled")
+    return pool_survival(survival)
+
+
+def average(parts: Iterable[AnyScores]) -> dict[str, float]:
     """The plain mean over parties of each headline number, whatever their sizes.
 
     A party at which a number is undefined is left out of that mean; NaN where all are, or none is.

@@ -17,7 +17,8 @@ import fedcore
 from fedcore.audit.ledger import Ledger
 from fedcore.audit.signing import SigningKey
 from fedcore.config.task import TaskFile
-from fedcore.data.cohort import Cohort, open_cohort
+from fedcore.data.cohort import open_cohort
+from fedcore.data.cohort_record import Cohort
 from fedcore.errors import InputError
 from fedcore.exchange import codec
 from fedcore.exchange.memory import MemoryStore
@@ -276,7 +277,7 @@ def _party_desk(
         watch=world.watch,
         code_version=fedcore.__version__,
         cohort=cohort,
-        network=build(task.model, task.seed, modality=modality),
+        network=build(task.model, task.seed, modality=modality, inputs=task.inputs),
         spool=spool,
         public=(lambda: public) if public is not None else None,
         modality=modality,

@@ -6,7 +6,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from fedcore.metrics import Scores, pool
+from fedcore.metrics import Scores, pool_any, read_scores
 from fedcore.rounds.messages import End
 from flows.launch import Plan
 from flows.terminal import Terminal
@@ -24,11 +24,15 @@ def farewell(terminal: Terminal, plan: Plan) -> None:
 
 
 def _learned(end: End) -> str:
-    scores = [Scores.from_json(one) for one in end.scores["best"].values() if one]
-    pooled = pool(scores)
+    pooled = pool_any(read_scores(one) for one in end.scores["best"].values() if one)
     rounds = f"{end.rounds} rounds ({end.reason}), best after round {end.best_round}"
     if pooled is None:
         return f"Trained {rounds}; test scores withheld: too few patients at every party"
+    if not isinstance(pooled, Scores):
+        return (
+            f"Trained {rounds}: concordance index {pooled.concordance:.3f} "
+            f"on {pooled.events} events of {pooled.patients} held-out patients"
+        )
     return (
         f"Trained {rounds}: AUROC {pooled.auroc:.3f}, accuracy {pooled.accuracy:.1%} "
         f"on {pooled.images} held-out images of {pooled.patients} patients"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from fedcore.explain.matrix import PERSONAL
 from fedcore.explain.outcome import outcome_of
-from fedcore.metrics import Scores, average
+from fedcore.metrics import AnyScores, average
 from fedcore.rounds.messages import End, Numbers, PartyResult, Record
 
 Values = dict[str, float]
@@ -57,9 +57,11 @@ def _federated(record: Record) -> Values:
             "federated/loss": record.loss,
             "federated/accuracy": record.accuracy,
             "federated/auroc": record.auroc,
+            "federated/concordance": record.concordance,
             "average/loss": record.average_loss,
             "average/accuracy": record.average_accuracy,
             "average/auroc": record.average_auroc,
+            "average/concordance": record.average_concordance,
             "federated/train_loss": record.train_loss,
             "federated/train_accuracy": record.train_accuracy,
             **_personal("federated/personal_", record.personal),
@@ -79,6 +81,7 @@ def _party(result: PartyResult) -> Values:
             "val/loss": result.loss,
             "val/accuracy": result.accuracy,
             "val/auroc": result.auroc,
+            "val/concordance": result.concordance,
             **_personal("personal/", result.personal),
             "weight": result.weight,
         }
@@ -91,7 +94,7 @@ def _personal(prefix: str, numbers: Numbers | None) -> dict[str, float | None]:
     return {f"{prefix}{name}": value for name, value in known.items()}
 
 
-def _test(scores: Scores | None, model: str = "") -> Values:
+def _test(scores: AnyScores | None, model: str = "") -> Values:
     summary = scores.summary() if scores else {}
     prefix = f"test/{model}_" if model else "test/"
     return _known({f"{prefix}{name}": value for name, value in summary.items()})

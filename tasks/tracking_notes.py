@@ -7,6 +7,7 @@ from pathlib import Path
 from safetensors import safe_open
 
 from fedcore.config.task import TaskFile
+from fedcore.encoding.served import served, takes_cells
 from fedcore.models.pixels import OWN_NOTE
 from fedcore.rounds.messages import End
 from tasks.tracking_runs import BATCH_NORM, RUN
@@ -33,9 +34,23 @@ def description(task: TaskFile, training: str, end: End, weights: Path) -> str:
             f". Its {lacking[0]} are the initial ones ({lacking[1]}), so the model needs a party's "
             "own: best.safetensors in that party's output folder has them."
         )
-    if task.data.normalize == "own":
+    if task.data.normalize == "own" and task.data.table is None:
         text += f". It was {OWN_NOTE} (data.normalize: own)."
-    return text
+    return text + _of_inputs(task)
+
+
+def _of_inputs(task: TaskFile) -> str:
+    """What a table's model takes where only the hospital can prepare it."""
+    table, known = task.data.table, served(task)
+    if table is None or takes_cells(table, known["scaling"]):
+        return ""
+    whose = "the hospital's own training rows"
+    if table.standardise == "federated":
+        whose = "the training rows of all parties (statistics.json)"
+    return (
+        f". It takes encoded inputs ({', '.join(table.inputs)}): missing values filled and columns "
+        f"standardised by {whose}, as the task file says"
+    )
 
 
 def _lacking(task: TaskFile, weights: Path) -> tuple[str, str] | None:

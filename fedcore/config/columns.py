@@ -6,11 +6,21 @@ every party, and what a party sends can be held to it.
 
 from __future__ import annotations
 
+from fedcore.config.feature import Feature
 from fedcore.config.task import TaskFile
 from fedcore.statistics import Layout, Level
 
-__all__ = ["IMAGES_EACH", "PIXELS", "SCANNERS", "layouts", "level_of", "split_layout"]
+__all__ = [
+    "IMAGES_EACH",
+    "PIXELS",
+    "SCANNERS",
+    "feature_layout",
+    "layouts",
+    "level_of",
+    "split_layout",
+]
 
+TABLE_CELLS = 10
 SPLITS = ("train", "validation", "test")
 PIXEL_EDGES = tuple(float(edge) for edge in range(8, 256, 8))  # 32 cells over 256 grey levels
 IMAGES_EACH = Layout(
@@ -25,6 +35,9 @@ SCANNERS = (
 
 def level_of(task: TaskFile) -> Level:
     """How much is told of the data before the training."""
+    table = task.data.table
+    if table is not None and table.standardise == "federated":
+        return "full"  # every party needs the mean and the spread of all
     return task.data.statistics
 
 
@@ -35,7 +48,22 @@ def layouts(task: TaskFile, classes: tuple[str, ...]) -> tuple[Layout, ...]:
         return ()
     # No column counts all splits together: the scores tell of some, and the rest would be left.
     counted = tuple(split_layout(split, classes) for split in SPLITS)
-    return counted if level == "counts" else (*counted, IMAGES_EACH, PIXELS, *SCANNERS)
+    if level == "counts":
+        return counted
+    if task.data.table is not None:
+        return (*counted, *map(feature_layout, task.data.table.features or ()))
+    return (*counted, IMAGES_EACH, PIXELS, *SCANNERS)
+
+
+def feature_layout(feature: Feature) -> Layout:
+    """A table's column: its categories, or ten cells over its `range`, or one cell."""
+    name = f"column/{feature.name}"
+    if feature.levels:
+        return Layout(name, "categorical", labels=feature.levels)
+    lowest, highest = feature.range or (0.0, 0.0)
+    step = (highest - lowest) / TABLE_CELLS
+    inner = range(1, TABLE_CELLS) if step > 0 else range(0)
+    return Layout(name, "numeric", tuple(lowest + step * number for number in inner))
 
 
 def split_layout(split: str, classes: tuple[str, ...]) -> Layout:

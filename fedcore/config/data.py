@@ -1,4 +1,4 @@
-"""The task file's section `data`: labels, splits, pixels and the data contract."""
+"""The task file's section `data`: labels, splits, pixels or columns, and the data contract."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from fedcore.config.base import Section, misfit
+from fedcore.config.table import TableSection
 
 
 class DataSection(Section):
@@ -50,6 +51,9 @@ class DataSection(Section):
         "none",
         description="what is told of the data before the training: nothing, how many of which "
         "kind, or also means, standard deviations and histograms",
+    )
+    table: TableSection | None = Field(
+        None, description="the data is a clinical table with these columns, in place of images"
     )
 
     @model_validator(mode="after")

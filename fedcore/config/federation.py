@@ -30,7 +30,7 @@ STRATEGIES = (
 )
 # What these strategies add up at a party is a sum of gradients; adaptive optimisers take no such.
 SGD_ONLY = ("fednova", "scaffold")
-METRICS = ("accuracy", "auroc", "loss")
+METRICS = ("accuracy", "auroc", "loss", "concordance")
 # The pooled value, or the plain average of the parties' own.
 SELECTIONS = (*METRICS, *(f"average_{name}" for name in METRICS))
 Part = Literal["norms", "statistics", "head"]

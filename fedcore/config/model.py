@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from fedcore.config.base import Section
 
+TABLE_MODELS = ("logistic", "mlp", "cox")
+Width = Annotated[int, Field(ge=1, le=65_536)]
 MODALITY = re.compile(r"[a-z][a-z0-9_]{0,15}")
 
 
@@ -34,7 +37,11 @@ class Modality(Section):
 class ModelSection(Section):
     """Which network is trained."""
 
-    name: str = Field("resnet18", description="a classifier of torchvision's catalogue, or cnn")
+    name: str = Field(
+        "resnet18",
+        description="a classifier of torchvision's catalogue, or cnn; for tables logistic, mlp, "
+        "cox",
+    )
     input_size: tuple[int, int, int] = Field(
         (3, 224, 224), description="channels (1 or 3), height and width in pixels"
     )
@@ -42,6 +49,23 @@ class ModelSection(Section):
     weights: str | None = Field(
         None,
         description="start from weights: a .safetensors file, exchange:KEY or models:/name@alias",
+    )
+    hidden: tuple[Width, ...] = Field(
+        (), description="mlp, cox: widths of the hidden layers; none gives a linear model"
+    )
+    activation: Literal["relu", "tanh", "sigmoid"] = Field(
+        "relu", description="mlp, cox: what follows each hidden layer"
+    )
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="mlp, cox: share of hidden values dropped in training"
+    )
+    init: Literal["default", "zeros"] = Field(
+        "default", description="tables: torch's random weights, or an output layer of zeros"
+    )
+    logits: Literal["one", "classes"] = Field(
+        "one",
+        description="tables with two classes: one logit and binary cross-entropy, or one logit a "
+        "class",
     )
     modalities: dict[str, Modality] | None = Field(
         None,

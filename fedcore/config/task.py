@@ -18,6 +18,7 @@ from fedcore.config.federation import SGD_ONLY, FederationSection
 from fedcore.config.model import ModelSection
 from fedcore.config.pretrain import PretrainSection
 from fedcore.config.reading import parse_yaml, read_text
+from fedcore.config.table_fit import table_misfits
 from fedcore.config.training import TrainingSection
 from fedcore.errors import TaskFileError
 
@@ -25,7 +26,9 @@ from fedcore.errors import TaskFileError
 class TaskFile(Section):
     """The whole task file; frozen, hashed, and identical at every party."""
 
-    task_type: Literal["classification"] = Field(description="what is learned: classification")
+    task_type: Literal["classification", "survival"] = Field(
+        description="what is learned: classification, or survival from a table"
+    )
     name: str = Field(
         "federated-classification",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$",
@@ -47,13 +50,41 @@ class TaskFile(Section):
         EvaluationSection(), description="what the final test looks at"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _survival_is_selected_by_concordance(cls, content: Any) -> Any:
+        """Write out what `select_by` is where nobody says it."""
+        if not isinstance(content, dict) or content.get("task_type") != "survival":
+            return content
+        federation = content.get("federation")
+        if not isinstance(federation, dict) or "select_by" in federation:
+            return content
+        return {**content, "federation": {**federation, "select_by": "concordance"}}
+
+    @model_validator(mode="after")
+    def _table_agrees(self) -> Self:
+        for field, value, remedy in table_misfits(
+            self.task_type, self.model, self.federation, self.data
+        ):
+            raise misfit(field, value, remedy)
+        if self.data.table is not None and self.pretrain is not None:
+            raise misfit("pretrain", "a stage", "it is for images: leave it out for a table")
+        return self
+
     @model_validator(mode="after")
     def _classes_agree(self) -> Self:
         names, number = self.data.classes, self.model.num_classes
+        if self.task_type == "survival":
+            return self
         if names is not None and len(names) != number:
             remedy = f"name {number} classes or change model.num_classes, which is {number}"
             raise misfit("data.classes", names, remedy)
         return self
+
+    @property
+    def inputs(self) -> int | None:
+        """How many inputs a table's encoding gives the model; `None` for images."""
+        return len(self.data.table.inputs) if self.data.table else None
 
     @model_validator(mode="after")
     def _optimizer_fits(self) -> Self:

@@ -93,6 +93,12 @@ class TrainingSection(Section):
         "auto", description="memory layout; auto: on where bfloat16 is used"
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU where present")
+    ties: Literal["efron", "breslow"] = Field(
+        "efron", description="cox: how events at the same time share a risk set"
+    )
+    cox_mean: Literal["events", "patients"] = Field(
+        "events", description="cox: what a batch's loss is divided by"
+    )
     threads: int | None = Field(
         None, ge=1, le=1024, description="CPU threads; by default half of the logical cores"
     )

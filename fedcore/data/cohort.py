@@ -20,10 +20,10 @@ from fedcore.audit.durable import replace_with
 from fedcore.config import TaskFile
 from fedcore.data import contract
 from fedcore.data.cache import DEFAULT_LIMIT, PixelCache
-from fedcore.data.columns import Columns, no_columns
+from fedcore.data.cohort_record import Cohort
 from fedcore.data.given_splits import read_splits, with_named_splits
 from fedcore.data.image_columns import ImageColumns
-from fedcore.data.images import ImageSet, Labels, Pixels, PixelStatistics, measure_pixels
+from fedcore.data.images import Labels, Pixels, PixelStatistics, measure_pixels
 from fedcore.data.index import open_index
 from fedcore.data.intake import Known, Progress, Recipe, image_key, list_files, take_in
 from fedcore.data.labels import assign, class_names, declared, open_labels
@@ -60,41 +60,6 @@ class CachedImages:
         for target, (array, row) in zip(out, self.places[indices], strict=True):
             target[:] = self.arrays[array][row]
         return out
-
-
-@dataclass(frozen=True)
-class Cohort:
-    """What a party trains on and what it may say about it.
-
-    `quarantine` counts files set aside by reason; `scanners` counts usable files by manufacturer,
-    model, modality, photometric interpretation, bits and transfer syntax; `images` is split ->
-    class -> images; `split_patients` is split -> patients. `faults` says how the data breaks the
-    contract, `notes` what should be known. `set_aside` names files: it is for the hospital's eyes
-    alone and never leaves it. `columns` counts the raw data for the statistics, when asked.
-    """
-
-    classes: tuple[str, ...]
-    train: ImageSet
-    validation: ImageSet
-    test: ImageSet
-    contract_hash: str
-    preprocessing_hash: str
-    files: int
-    patients: int
-    split_patients: dict[str, int]
-    images: dict[str, dict[str, int]]
-    quarantine: dict[str, int]
-    scanners: dict[str, dict[str, int]]
-    faults: tuple[str, ...]
-    notes: tuple[str, ...]
-    set_aside: tuple[SetAside, ...] = field(repr=False)
-    contents: frozenset[str] = field(repr=False, default=frozenset())
-    columns: Columns = field(repr=False, compare=False, default=no_columns)
-
-    @property
-    def class_counts(self) -> dict[str, int]:
-        """Usable images of each class over all splits."""
-        return {name: sum(split[name] for split in self.images.values()) for name in self.classes}
 
 
 def open_cohort(
@@ -151,8 +116,13 @@ def survey_folder(
     """As `open_cohort`, but data that breaks the contract is returned with its `faults`.
 
     With `held`, files of any other content (SHA-256) are passed over; a file whose content could
-    not be read counts by its place.
+    not be read counts by its place. A table is read by `survey_table`, and `held` names rows.
     """
+    if task.data.table is not None:
+        # 53 MB of pyarrow that images do without.
+        from fedcore.data.table_cohort import survey_table  # noqa: PLC0415
+
+        return survey_table(folder, task, task.data.table, held)
     files = list_files(folder)
     paths = [file.path for file in files]
     source = open_labels(folder, task.data, paths)

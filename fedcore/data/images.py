@@ -1,15 +1,19 @@
-"""The seam between data and training: a labelled set of images that are ready to be batched."""
+"""The seam between data and training: a labelled set of images that are ready to be batched.
+
+A table's rows pass through the same seam: (B, F) float32, standardised already.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 Pixels = npt.NDArray[np.uint8]
-Labels = npt.NDArray[np.int64]
+# Class numbers (N,) int64; for survival (N, 2) float64: time, and 1 where the event happened.
+Labels = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class ImageSet(Protocol):
 
     @property
     def labels(self) -> Labels:
-        """Class numbers, shape (N,)."""
+        """Class numbers, shape (N,); for survival (N, 2), time and event."""
 
     @property
     def patients(self) -> int:
@@ -38,8 +42,8 @@ class ImageSet(Protocol):
     def __len__(self) -> int:
         """N."""
 
-    def batch(self, indices: npt.NDArray[np.int64]) -> Pixels:
-        """The images at `indices` as (B, C, H, W) uint8, in that order."""
+    def batch(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """The images at `indices` as (B, C, H, W) uint8, or rows (B, F) float32, in that order."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from fedcore.explain.matrix import matrix_of
 from fedcore.explain.outcome import outcome_of
 from fedcore.explain.palette import RC
 from fedcore.explain.statistics_tables import DataStatistics
+from fedcore.metrics import Scores
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,7 +66,8 @@ def drawings(
     outcome = outcome_of(end)
     found = [] if statistics is None else _of_data(agreement, statistics)
     if records:
-        alt = "Loss, accuracy and AUROC on validation images by round, per party and federated"
+        names = " and ".join(title for _, title in plot_curves.panels_of(records))
+        alt = f"{names} on validation patients by round, per party and federated"
         found.append(
             Drawing("curves", alt, lambda: plot_curves.curves(agreement, records, end.best_round))
         )
@@ -74,7 +76,7 @@ def drawings(
         alt = "AUROC of every model on every party's test images"
         found.append(Drawing("matrix", alt, lambda: plot_matrix.matrix(table)))
     pooled = outcome.pooled
-    if pooled is None:
+    if not isinstance(pooled, Scores):  # nobody reported, or a survival model without classes
         return found
     alt = "ROC curve of the best model on the test images"
     found.append(Drawing("roc", alt, lambda: plot_scores.roc(agreement, outcome)))

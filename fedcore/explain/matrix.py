@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fedcore.explain.outcome import guest_first, outcome_of
+from fedcore.metrics import AnyScores, Scores
 
 if TYPE_CHECKING:
     from fedcore.rounds.messages import Agreement, End
@@ -66,7 +67,12 @@ def _name(model: str, labels: dict[str, str]) -> str:
     return NAMES.get(model) or f"{labels.get(party, party)}'s last local model"
 
 
+def _worth(scores: AnyScores) -> float:
+    """AUROC, or a survival model's concordance index."""
+    return scores.auroc if isinstance(scores, Scores) else scores.concordance
+
+
 def _row(end: End, model: str, ids: Sequence[str]) -> tuple[float | None, ...]:
     reported = outcome_of(end, model).reported
-    areas = [reported[party].auroc if party in reported else math.nan for party in ids]
+    areas = [_worth(reported[party]) if party in reported else math.nan for party in ids]
     return tuple(None if math.isnan(area) else area for area in areas)

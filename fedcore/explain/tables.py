@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fedcore.rounds.messages import PartyResult, Record
 
 FEDERATED, AVERAGE = "federated", "average"
-AVERAGED = ("loss", "accuracy", "auroc")
+AVERAGED = ("loss", "accuracy", "auroc", "concordance")
 TEXT = ("party", "role", "status")
 WHOLE = ("patients", "images", "bytes_up", "bytes_down")
 COLUMNS = (
@@ -36,11 +36,12 @@ COLUMNS = (
     "loss",
     "accuracy",
     "auroc",
+    "concordance",
     "seconds",
     "bytes_up",
     "bytes_down",
 )
-OF_PARTY = COLUMNS[2:12]
+OF_PARTY = COLUMNS[2:13]
 OF_ALL = COLUMNS[7:]
 
 

@@ -1,4 +1,4 @@
-"""From a name in the task file to a network: torchvision's classifiers, and a small `cnn`.
+"""From a name in the task file to a network: torchvision's classifiers, a small `cnn`, tables'.
 
 torchvision is imported when one of its networks is asked for, because that takes a second.
 """
@@ -10,11 +10,12 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from fedcore.config.model import ModelSection
+from fedcore.config.model import TABLE_MODELS, ModelSection
 from fedcore.errors import ModelError, nearest, problem
 from fedcore.models.cnn import cnn
 from fedcore.models.crossmodal import join, see_as
 from fedcore.models.modalities import ENCODER
+from fedcore.models.tabular import tabular
 
 SMALL = "cnn"
 SIDES = (32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 299, 320, 384, 448, 512)
@@ -30,15 +31,25 @@ def model_names() -> list[str]:
 
 
 def build(
-    section: ModelSection, seed: int, where: object = TASK_FILE, modality: str | None = None
+    section: ModelSection,
+    seed: int,
+    where: object = TASK_FILE,
+    modality: str | None = None,
+    *,
+    inputs: int | None = None,
 ) -> nn.Module:
     """The network with fresh weights, on the CPU: the same seed gives the same bits.
 
     With modalities it has an encoder for each (`crossmodal`), and the one of `modality` is in use.
-    The caller's random state stays as it is. Networks that torchvision trains with auxiliary
-    heads (inception_v3, googlenet) are built without them. Raises `ModelError`, naming `where`,
-    for an unknown name and for an input size that the network cannot take.
+    `inputs` is how many numbers a table's row has; image networks do without. The caller's random
+    state stays as it is. Networks that torchvision trains with auxiliary heads (inception_v3,
+    googlenet) are built without them. Raises `ModelError`, naming `where`, for an unknown name and
+    for an input size that the network cannot take.
     """
+    if section.name in TABLE_MODELS and inputs is not None:
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+            torch.default_generator.manual_seed(seed)
+            return tabular(section, inputs)
     _require_known(section, where)
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.default_generator.manual_seed(seed)

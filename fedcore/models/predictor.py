@@ -1,4 +1,4 @@
-"""The served model: a small JSON description and a safetensors file, rebuilt into a classifier.
+"""The served model: a small JSON description and a safetensors file, rebuilt into a predictor.
 
 torch is imported when a network is rebuilt, not when this module is: whoever only writes the
 description (the coordinator, when it registers a model) needs no torch.
@@ -17,9 +17,13 @@ import numpy.typing as npt
 
 from fedcore.config.base import validate
 from fedcore.config.model import ModelSection
+from fedcore.config.table import TableSection
 from fedcore.config.task import TaskFile
+from fedcore.encoding.scaling import Scaling
+from fedcore.encoding.served import served
 from fedcore.errors import ModelError, problem
 from fedcore.models.pixels import OWN_NOTE, Normalisation, by_modality, normalisation
+from fedcore.models.table_reader import TableReader
 
 Floats = npt.NDArray[np.float32]
 
@@ -37,6 +41,8 @@ class Description:
     classes: tuple[str, ...]
     own: bool = False
     modalities: Mapping[str, Normalisation] = field(default_factory=dict)
+    table: TableSection | None = None
+    scaling: Scaling | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, to be stored beside the weights."""
@@ -47,8 +53,15 @@ class Description:
                 **({"own": OWN_NOTE} if self.own else {}),
             },
             "classes": list(self.classes),
+            **self._of_table(),
             "modalities": {name: one.to_json() for name, one in self.modalities.items()},
         }
+
+    def _of_table(self) -> dict[str, Any]:
+        if self.table is None:
+            return {}
+        scaling = self.scaling.to_json() if self.scaling else None
+        return {"table": self.table.model_dump(mode="json"), "scaling": scaling}
 
     @classmethod
     def from_json(cls, content: dict[str, Any], where: object = "the model description") -> Self:
@@ -60,13 +73,18 @@ class Description:
             classes = tuple(str(name) for name in content["classes"])
             section = content["model"]
             own = "own" in content["normalisation"]
+            given = content.get("scaling")
+            scaling = None if given is None else Scaling.from_json(given)
         except (AttributeError, KeyError, TypeError, ValueError):
             raise ModelError(
                 f"{where}: it lacks model, normalisation or classes: give the file that was stored "
                 "with the model"
             ) from None
         model = validate(ModelSection, section, str(where), ModelError)
-        return cls(model, constants, classes, own, modalities)
+        table = content.get("table")
+        if table is not None:
+            table = validate(TableSection, table, str(where), ModelError)
+        return cls(model, constants, classes, own, modalities, table, scaling)
 
 
 def describe(task: TaskFile, classes: Sequence[str] | None = None) -> Description:
@@ -74,11 +92,13 @@ def describe(task: TaskFile, classes: Sequence[str] | None = None) -> Descriptio
     names = classes or task.data.classes or [str(n) for n in range(task.model.num_classes)]
     constants = normalisation(task.data, task.model.input_size[0])
     own = task.data.normalize == "own"
-    return Description(task.model, constants, tuple(names), own, by_modality(task.data, task.model))
+    kinds = by_modality(task.data, task.model)
+    found = Description(task.model, constants, tuple(names), own, kinds)
+    return Description.from_json({**found.to_json(), **served(task)})
 
 
 class Predictor:
-    """A classifier that is ready to be asked, on the CPU; normalisation is inside."""
+    """A model that is ready to be asked, on the CPU; normalisation is inside."""
 
     def __init__(self, description: Description, weights: Path) -> None:
         """Rebuild the network; raises `ModelError` when the weights are of another one."""
@@ -89,7 +109,10 @@ class Predictor:
         from fedcore.params import schema  # noqa: PLC0415
 
         self.description = description
-        self._network = catalogue.build(description.model, seed=0, where="the model description")
+        inputs = len(description.table.inputs) if description.table else None
+        self._network = catalogue.build(
+            description.model, seed=0, where="the model description", inputs=inputs
+        )
         fresh = state.to_params(self._network)
         state.load_params(self._network, fresh | read_weights(weights, schema(fresh)).params)
         inference.lay_out(self._network, "cpu", torch.channels_last)
@@ -115,6 +138,27 @@ class Predictor:
     def classes(self) -> tuple[str, ...]:
         """Class names in the order of the probabilities' columns."""
         return self.description.classes
+
+    def answers(self, asked: Any, modality: str | None = None) -> Floats:
+        """`probabilities` of images; of a table's columns what `TableReader` reads of them.
+
+        For a table (N, classes) probabilities, or (N, 1) log relative hazards of a survival model;
+        NaN for a row that training would have set aside. Raises `ModelError` for what lacks a
+        column or holds something else.
+        """
+        table = self.description.table
+        if table is None:
+            return self.probabilities(asked, modality)
+        import torch  # noqa: PLC0415
+
+        from fedcore.models import inference  # noqa: PLC0415
+
+        rows, usable = TableReader(table, self.description.scaling).read(asked)
+        with torch.inference_mode():
+            outputs = self._network(torch.from_numpy(rows))
+            survival = self.description.model.name == "cox"
+            found = outputs.numpy() if survival else inference.probabilities_of(outputs)
+        return np.where(usable[:, None], found, np.float32("nan"))
 
     def probabilities(self, images: npt.ArrayLike, modality: str | None = None) -> Floats:
         """Probabilities (N, classes) of float images (N, C, H, W) in 0..1.

@@ -166,6 +166,7 @@ class Numbers(Section):
     loss: float | None = None
     accuracy: float | None = None
     auroc: float | None = None
+    concordance: float | None = None
 
 
 class PartyResult(Section):
@@ -182,6 +183,7 @@ class PartyResult(Section):
     loss: float | None = None
     accuracy: float | None = None
     auroc: float | None = None
+    concordance: float | None = None
     personal: Numbers | None = Field(None, description="of the party's own model, if it has one")
 
 
@@ -195,9 +197,11 @@ class Record(Section):
     loss: float | None = None
     accuracy: float | None = None
     auroc: float | None = None
+    concordance: float | None = None
     average_loss: float | None = Field(None, description="plain mean of the parties' own losses")
     average_accuracy: float | None = None
     average_auroc: float | None = None
+    average_concordance: float | None = None
     train_loss: float | None = None
     train_accuracy: float | None = None
     personal: Numbers | None = Field(None, description="the parties' own models, pooled")
@@ -234,15 +238,18 @@ def line(record: Record, total: int) -> str:
     """A round as one line, in the words of the field.
 
     `Epoch 10/50 - Guest Loss: 0.215 | Acc: 89.2% - Host Loss: 0.198 | ... - Federated Loss: ...`
+    Where a concordance index is known, it stands in the accuracy's place.
     """
     roles = [result.role for result in record.parties.values()]
+    known = [record.concordance, *(one.concordance for one in record.parties.values())]
+    survival = any(one is not None for one in known)
     parts = [
-        f"{_name(party, result, roles)} {_numbers(result.loss, result.accuracy)}"
+        f"{_name(party, result, roles)} {_numbers(result, survival)}"
         if result.status == "admitted"
         else f"{_name(party, result, roles)} {result.status}"
         for party, result in sorted(record.parties.items(), key=_guest_first)
     ]
-    parts.append(f"Federated {_numbers(record.loss, record.accuracy)}")
+    parts.append(f"Federated {_numbers(record, survival)}")
     return f"Epoch {record.round}/{total} - " + " - ".join(parts)
 
 
@@ -256,7 +263,10 @@ def _name(party: str, result: PartyResult, roles: Sequence[str]) -> str:
     return f"{name} {party}" if roles.count(result.role) > 1 else name
 
 
-def _numbers(loss: float | None, accuracy: float | None) -> str:
-    shown_loss = "withheld" if loss is None else f"{loss:.3f}"
-    shown_accuracy = "withheld" if accuracy is None else f"{accuracy:.1%}"
-    return f"Loss: {shown_loss} | Acc: {shown_accuracy}"
+def _numbers(said: PartyResult | Record, survival: bool) -> str:
+    loss = "withheld" if said.loss is None else f"{said.loss:.3f}"
+    if survival:
+        right = "withheld" if said.concordance is None else f"{said.concordance:.3f}"
+        return f"Loss: {loss} | C-index: {right}"
+    right = "withheld" if said.accuracy is None else f"{said.accuracy:.1%}"
+    return f"Loss: {loss} | Acc: {right}"

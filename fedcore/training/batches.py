@@ -61,19 +61,21 @@ class Feed:
 
     def __init__(self, images: ImageSet, plan: TrainPlan, hardware: Hardware) -> None:
         self._images = images
-        self._labels = torch.from_numpy(np.array(images.labels, dtype=np.int64))
+        self._labels = torch.from_numpy(np.array(images.labels))
         self._device = hardware.device
         self._layout = hardware.layout
         self._normalise = Normalise(constants_for(images, plan), hardware.device)
 
     def batch(self, draw: Draw) -> tuple[torch.Tensor, torch.Tensor]:
-        """Images (B, C, H, W) float32 and labels (B,) int64."""
+        """Images (B, C, H, W) or rows (B, F), float32, and labels: see `ImageSet`."""
         pixels = as_tensor(self._images.batch(draw.indices))
+        labels = self._labels[torch.from_numpy(draw.indices)].to(self._device)
+        if pixels.is_floating_point():
+            return pixels.to(self._device), labels
         if draw.mirrored is not None:
             chosen = torch.from_numpy(draw.mirrored)
             pixels[chosen] = pixels[chosen].flip(-1)
-        labels = self._labels[torch.from_numpy(draw.indices)]
-        return self._normalise.bytes(pixels, self._layout), labels.to(self._device)
+        return self._normalise.bytes(pixels, self._layout), labels
 
 
 def constants_for(images: ImageSet, plan: TrainPlan) -> Normalisation:
@@ -102,13 +104,18 @@ def require_batches(images: ImageSet, plan: TrainPlan) -> None:
 def require_usable(images: ImageSet, plan: TrainPlan) -> None:
     """Raise `DataError` unless the set can be trained on or scored with this plan's network."""
     if not len(images):
-        raise DataError("the data folder: there is no image in this split: add images or patients")
+        thing = "row" if plan.table else "image"
+        raise DataError(
+            f"the data folder: there is no {thing} in this split: add {thing}s or patients"
+        )
     shape = images.batch(np.zeros(1, dtype=np.int64)).shape[1:]
     if shape != plan.input_size:
         raise DataError(
             f"the data folder: images are {shape} and model.input_size is {plan.input_size}: "
             "prepare the images for this task file"
         )
+    if plan.survival:
+        return
     lowest, highest = int(images.labels.min()), int(images.labels.max())
     if lowest < 0 or highest >= plan.num_classes:
         odd = lowest if lowest < 0 else highest

@@ -191,6 +191,7 @@ class _Training:
         self._seen = torch.zeros((), dtype=torch.int64)
         self._loss = torch.zeros((), dtype=torch.float64, device=machine.device)
         self._right = torch.zeros((), dtype=torch.int64, device=machine.device)
+        self._counts = True
 
     def step(self, pixels: torch.Tensor, labels: torch.Tensor, rate: float) -> torch.Tensor:
         """One optimiser step; gives the batch's mean loss before it."""
@@ -208,9 +209,10 @@ class _Training:
         return loss.detach()
 
     def metrics(self) -> dict[str, float]:
-        """Mean loss and accuracy over the images seen so far."""
+        """Mean loss and, where it is counted, accuracy over the images seen so far."""
         seen = int(self._seen)
-        return {"loss": float(self._loss) / seen, "accuracy": float(self._right) / seen}
+        means = {"loss": float(self._loss) / seen, "accuracy": float(self._right) / seen}
+        return means if self._counts else {"loss": means["loss"]}
 
     def carried(self, steps: int) -> Carried:
         """What the next round is given, after `steps` steps in all rounds."""
@@ -231,7 +233,11 @@ class _Training:
     def _count(self, logits: torch.Tensor, labels: torch.Tensor, loss: torch.Tensor) -> None:
         self._seen += len(labels)
         self._loss += loss * len(labels)
-        self._right += self._objective.right(logits, labels)
+        right = self._objective.right(logits, labels)
+        if right is None:
+            self._counts = False
+        else:
+            self._right += right
 
 
 def _look(loss: float, done: int, total: int, plan: TrainPlan, on_step: OnStep | None) -> None:

@@ -6,11 +6,13 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from fedcore.data.images import ImageSet
+from fedcore.models.inference import by_class
 from fedcore.training.hardware import Hardware
 from fedcore.training.plan import TrainPlan
+from fedcore.training.survival import partial_likelihood
 
 
 class Objective(Protocol):
@@ -19,8 +21,8 @@ class Objective(Protocol):
     def loss(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """The batch's mean loss, a scalar."""
 
-    def right(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """How many of the batch are predicted right, an integer scalar."""
+    def right(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor | None:
+        """How many of the batch are predicted right, an integer scalar; `None`: not counted."""
 
 
 class Classes:
@@ -45,9 +47,49 @@ class Classes:
         return (outputs.argmax(dim=1) == labels).sum()
 
 
+class OneLogit:
+    """Binary cross-entropy of one logit (B, 1) against classes 0 and 1, weighed on wish."""
+
+    def __init__(self, weights: torch.Tensor | None, smoothing: float = 0.0) -> None:
+        """`weights` (2,) and `smoothing` as in `Classes`, the first class's logit being 0."""
+        self._weighed = Classes(weights, smoothing)
+        self._plain = weights is None and not smoothing
+
+    def loss(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """See `Objective`."""
+        if self._plain:
+            return binary_cross_entropy_with_logits(outputs.float()[:, 0], labels.float())
+        return self._weighed.loss(by_class(outputs.float()), labels)
+
+    def right(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """See `Objective`: class 1 where its probability is above one half."""
+        return ((outputs[:, 0] > 0).long() == labels).sum()
+
+
+class Hazards:
+    """Cox's negative log partial likelihood; a batch's patients are each other's risk sets."""
+
+    def __init__(self, plan: TrainPlan) -> None:
+        self._ties, self._mean = plan.ties, plan.cox_mean
+
+    def loss(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """See `Objective`: per event, or per patient; 0 for a batch without events."""
+        total = partial_likelihood(outputs.float()[:, 0], labels, self._ties)
+        if self._mean == "patients":
+            return total / len(labels)
+        return total / labels[:, 1].sum().clamp(min=1).to(total.dtype)
+
+    def right(self, outputs: torch.Tensor, labels: torch.Tensor) -> None:
+        """See `Objective`: a risk is neither right nor wrong."""
+
+
 def objective_for(plan: TrainPlan, images: ImageSet, machine: Hardware) -> Objective:
     """The objective of the task on a party's training set."""
-    return Classes(_class_weights(plan, images, machine), plan.label_smoothing)
+    if plan.survival:
+        return Hazards(plan)
+    weights = _class_weights(plan, images, machine)
+    kind = OneLogit if plan.one_logit else Classes
+    return kind(weights, plan.label_smoothing)
 
 
 def _class_weights(plan: TrainPlan, images: ImageSet, machine: Hardware) -> torch.Tensor | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from fedcore.config.task import TaskFile
@@ -49,9 +49,14 @@ class TrainPlan:
     balanced: bool
     flip: bool
     num_classes: int
-    input_size: tuple[int, int, int]
+    input_size: tuple[int, ...]
     normalisation: Normalisation
     own_pixels: bool
+    table: bool = False
+    one_logit: bool = False
+    survival: bool = False
+    ties: Literal["efron", "breslow"] = "efron"
+    cox_mean: Literal["events", "patients"] = "events"
 
     def steps_per_round(self, images: int) -> int:
         """Optimiser steps of one round over `images` images, those of the head alone included."""
@@ -78,7 +83,7 @@ class TrainPlan:
 def plan_for(task: TaskFile) -> TrainPlan:
     """The plan in a task file; what belongs to another strategy than the task's is 0."""
     federation, training = task.federation, task.training
-    return TrainPlan(
+    plan = TrainPlan(
         seed=task.seed,
         data_seed=task.seed if task.data_seed is None else task.data_seed,
         rounds=federation.epochs,
@@ -117,6 +122,21 @@ def plan_for(task: TaskFile) -> TrainPlan:
         input_size=task.model.input_size,
         normalisation=normalisation(task.data, task.model.input_size[0]),
         own_pixels=task.data.normalize == "own",
+    )
+    return plan if task.inputs is None else _for_table(plan, task, task.inputs)
+
+
+def _for_table(plan: TrainPlan, task: TaskFile, inputs: int) -> TrainPlan:
+    """The plan for rows of `inputs` numbers; without BatchNorm, a row left over may stand alone."""
+    return replace(
+        plan,
+        input_size=(inputs,),
+        join_single=False,
+        table=True,
+        one_logit=task.model.num_classes == 2 and task.model.logits == "one",
+        survival=task.task_type == "survival",
+        ties=task.training.ties,
+        cox_mean=task.training.cox_mean,
     )
 
 

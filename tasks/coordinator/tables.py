@@ -85,7 +85,9 @@ def key_of(record: Record) -> str:
 
 def _table(written: Record) -> list[dict[str, object]]:
     """One row per party, one for their plain average, one for the federation."""
-    columns = ("loss", "accuracy", "auroc", "train_loss", "train_accuracy")
+    columns: tuple[str, ...] = ("loss", "accuracy", "auroc", "train_loss", "train_accuracy")
+    if written.concordance is not None:
+        columns = ("loss", "concordance", "train_loss")
     rows: list[dict[str, object]] = []
     for party, result in sorted(written.parties.items()):
         numbers = {name: _shown(getattr(result, name)) for name in columns}

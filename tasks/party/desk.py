@@ -9,7 +9,8 @@ from pathlib import Path
 
 import fedcore
 from fedcore.config.policy import EVERYTHING
-from fedcore.data.cohort import Cohort, open_cohort
+from fedcore.data.cohort import open_cohort
+from fedcore.data.cohort_record import Cohort
 from fedcore.errors import NotAllowed
 from fedcore.exchange import keys
 from fedcore.models.catalogue import build
@@ -61,7 +62,12 @@ def desk_at(seat: str) -> party.Desk:
         watch=watch,
         code_version=fedcore.__version__,
         cohort=cohort_at(seat),
-        network=build(place.task.model, place.task.seed, modality=place.modality),
+        network=build(
+            place.task.model,
+            place.task.seed,
+            modality=place.modality,
+            inputs=place.task.inputs,
+        ),
         spool=spool,
         modality=place.modality,
         fence=terms.take(store, key, term, os.urandom, watch.clock),

@@ -28,6 +28,7 @@ def preprocess(seat: str, label: str) -> str:
         images=sum(len(part) for part in (cohort.train, cohort.validation, cohort.test)),
         quarantine=dict(cohort.quarantine),
         notes=list(cohort.notes),
+        unit=cohort.unit,
     )
     admission.require_cohort(seat, cohort.train.patients)
     return cohort.contract_hash

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
-from fedcore.config.federation import METRICS
 from fedcore.errors import Refused
 from fedcore.exchange import keys
-from fedcore.metrics import Scores, average, pool
+from fedcore.metrics import AnyScores, read_scores
 from fedcore.rounds import sealed
 from fedcore.rounds.coordinator import ledger_parts
 from fedcore.rounds.coordinator.asking import invitation_of, staleness_of, wait_for
 from fedcore.rounds.coordinator.combining import combined_of, reply_as_combined
 from fedcore.rounds.coordinator.desk import Desk
 from fedcore.rounds.coordinator.local_models import publish_local_models
+from fedcore.rounds.coordinator.numbers import (
+    fits,
+    headline,
+    own_headline,
+    plain_average,
+    pooled,
+)
 from fedcore.rounds.coordinator.resuming import records
 from fedcore.rounds.messages import (
     LATE,
@@ -24,7 +29,6 @@ from fedcore.rounds.messages import (
     FinalEvaluation,
     Invitation,
     LedgerHead,
-    Numbers,
     ObjectRef,
     PartyResult,
     Record,
@@ -71,9 +75,9 @@ def record(desk: Desk, number: int, seconds: float) -> Record:
         bytes_down=invitation.weights.size * len(invitation.parties),
         seconds=round(seconds, 3),
         ledgers=ledgers,
-        personal=_personal(_pooled(own)),
-        **_numbers(_pooled(scores)),
-        **{f"average_{name}": value for name, value in _average_of(scores).items()},
+        personal=own_headline(pooled(own)),
+        **headline(pooled(scores)),
+        **{f"average_{name}": value for name, value in plain_average(scores).items()},
     )
     return sealed.settle(desk.store, keys.record(desk.run, number), mine, desk.key)
 
@@ -150,7 +154,7 @@ def conclude(desk: Desk) -> End:
         final=request.models["final"],
         classes=guest.classes if guest else (),
         scores={name: _as_json(scores) for name, scores in tested.items()},
-        averages={name: _average_of(scores) for name, scores in tested.items()},
+        averages={name: plain_average(scores) for name, scores in tested.items()},
         ledgers=_final_heads(desk, done[-1], list(said.values())),
     )
     return sealed.settle(desk.store, keys.end(desk.run), mine, desk.key)
@@ -160,18 +164,18 @@ def _party_results(
     desk: Desk,
     combined: Combined,
     replies: dict[str, Reply],
-    scores: dict[str, Scores | None],
-    own: dict[str, Scores | None],
+    scores: dict[str, AnyScores | None],
+    own: dict[str, AnyScores | None],
 ) -> dict[str, PartyResult]:
     results = {}
     for member in desk.members:
         party = member.party_id
         if party in combined.weights:
             admitted = _admitted(desk, combined, party, replies.get(party), scores[party])
-            results[party] = admitted.model_copy(update={"personal": _personal(own[party])})
+            results[party] = admitted.model_copy(update={"personal": own_headline(own[party])})
         else:
             status = combined.absent.get(party) or desk.refusal(party) or _unheard(desk, party)
-            numbers = _numbers(scores.get(party))
+            numbers = headline(scores.get(party))
             results[party] = PartyResult(role=member.role, status=status, **numbers)
     return results
 
@@ -182,7 +186,7 @@ def _unheard(desk: Desk, party: str) -> str:
 
 
 def _admitted(
-    desk: Desk, combined: Combined, party: str, reply: Reply | None, scores: Scores | None
+    desk: Desk, combined: Combined, party: str, reply: Reply | None, scores: AnyScores | None
 ) -> PartyResult:
     """What is said of a party whose update is in; without its reply only what was combined."""
     told: dict[str, Any] = {}
@@ -195,33 +199,8 @@ def _admitted(
         status="admitted",
         weight=combined.weights[party],
         **told,
-        **_numbers(scores),
+        **headline(scores),
     )
-
-
-def _numbers(scores: Scores | None) -> dict[str, Any]:
-    """The headline numbers; `None` in place of what is withheld or undefined."""
-    if scores is None:
-        return dict.fromkeys(METRICS)
-    return {name: _or_none(value) for name, value in scores.summary().items()}
-
-
-def _average(known: Sequence[Scores]) -> dict[str, float | None]:
-    """The plain mean over parties of each headline number; `None` for what nobody has."""
-    return {**dict.fromkeys(METRICS), **{k: _or_none(v) for k, v in average(known).items()}}
-
-
-def _average_of(scores: dict[str, Scores | None]) -> dict[str, float | None]:
-    return _average([score for score in scores.values() if score is not None])
-
-
-def _personal(scores: Scores | None) -> Numbers | None:
-    """The headline numbers of personal models; nothing where nobody has one."""
-    return Numbers(**_numbers(scores)) if scores is not None else None
-
-
-def _pooled(scores: dict[str, Scores | None]) -> Scores | None:
-    return pool([one for one in scores.values() if one is not None])
 
 
 def _weighted(combined: Combined, replies: dict[str, Reply], name: str) -> float | None:
@@ -235,7 +214,7 @@ def _weighted(combined: Combined, replies: dict[str, Reply], name: str) -> float
     return sum(combined.weights[party] * known[party] for party in sorted(known)) / total
 
 
-def _as_json(scores: dict[str, Scores | None]) -> dict[str, dict[str, Any] | None]:
+def _as_json(scores: dict[str, AnyScores | None]) -> dict[str, dict[str, Any] | None]:
     return {party: one.to_json() if one else None for party, one in scores.items()}
 
 
@@ -268,20 +247,20 @@ def _said(desk: Desk, number: int, party: str) -> Score | None:
     return score
 
 
-def _scores_of(desk: Desk, score: Score | None, name: str) -> Scores | None:
+def _scores_of(desk: Desk, score: Score | None, name: str) -> AnyScores | None:
     """The scores of one model, by its hash or `personal`; `None`: late, withheld or refused."""
     if score is None:
         return None
     try:
-        found = {sha: Scores.from_json(one) for sha, one in score.scores.items() if one is not None}
+        found = {sha: read_scores(one) for sha, one in score.scores.items() if one is not None}
     except (KeyError, ValueError, TypeError, IndexError):
         _refuse_scores(desk, score.round, score.party)
         return None
     one = found.get(name)
-    return one if one is not None and len(one.confusion) == desk.task.model.num_classes else None
+    return one if one is not None and fits(one, desk.task) else None
 
 
-def _own_scores(desk: Desk, score: Score | None) -> Scores | None:
+def _own_scores(desk: Desk, score: Score | None) -> AnyScores | None:
     """The scores of a party's own model; `None` where the task file gives it none."""
     return _scores_of(desk, score, PERSONAL) if desk.task.federation.personal else None
 
@@ -299,7 +278,3 @@ def _score_key(desk: Desk, number: int, party: str) -> str:
 
 def _round_name(number: int) -> str:
     return "the final test" if number == FINAL else f"round {number}"
-
-
-def _or_none(value: float) -> float | None:
-    return value if math.isfinite(value) else None

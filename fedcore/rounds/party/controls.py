@@ -33,6 +33,7 @@ from fedcore.params import (
 from fedcore.rounds import sealed
 from fedcore.rounds.messages import Combined, Invitation, ObjectRef
 from fedcore.rounds.party.desk import Desk
+from fedcore.rounds.party.standardising import standardised
 from fedcore.training.gradient import mean_gradient
 from fedcore.training.local import TrainResult
 from fedcore.training.normaliser import normaliser
@@ -90,7 +91,8 @@ def turn(desk: Desk, held: Controls, start: Params, result: TrainResult) -> Para
     if not held.own:
         return {}
     if desk.task.federation.control == "option_1":
-        found = mean_gradient(desk.network, start, desk.cohort.train, desk.task)
+        rows = standardised(desk, desk.cohort.train)
+        found = mean_gradient(desk.network, start, rows, desk.task)
         return subtract({**_zeros(held.own), **select(found, held.own.keys() & found)}, held.own)
     plan = plan_for(desk.task)
     span = plan.lr * normaliser(plan, result.rates)

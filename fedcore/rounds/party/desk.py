@@ -13,7 +13,7 @@ from fedcore.audit.signing import SigningKey
 from fedcore.config.base import Section
 from fedcore.config.policy import EVERYTHING, Leaving
 from fedcore.config.task import TaskFile
-from fedcore.data.cohort import Cohort
+from fedcore.data.cohort_record import Cohort
 from fedcore.errors import RunMismatch
 from fedcore.exchange.store import ObjectStore
 from fedcore.models.sharing import home_names, shared_names

@@ -17,6 +17,7 @@ from fedcore.params import Params, digest, schema
 from fedcore.rounds.messages import FinalEvaluation, Invitation
 from fedcore.rounds.party import weights
 from fedcore.rounds.party.desk import Desk
+from fedcore.rounds.party.standardising import standardised
 from fedcore.rounds.waiting import with_room
 from fedcore.training.checkpoint import Checkpoint
 from fedcore.training.corrections import Toward
@@ -95,7 +96,7 @@ def _train(
     result = train_round(
         desk.network,
         start,
-        desk.cohort.train,
+        standardised(desk, desk.cohort.train),
         task,
         party_id=f"{desk.party}/{PERSONAL}",
         number=number,

@@ -12,6 +12,7 @@ from fedcore.rounds import sealed
 from fedcore.rounds.messages import Combined, FinalEvaluation, ObjectRef, Score
 from fedcore.rounds.party import personal, weights
 from fedcore.rounds.party.desk import Desk
+from fedcore.rounds.party.standardising import standardised
 from fedcore.training.evaluation import evaluate, withhold
 
 
@@ -75,7 +76,8 @@ def _scores(desk: Desk, opened: Callable[[], Params], images: ImageSet) -> dict[
     if not desk.leaving.allows("scores", images.patients, agreed):
         return None
     params = opened()
+    rows = standardised(desk, images)
     desk.progress("evaluate", 0, 1, None)
-    known = withhold(evaluate(desk.network, params, images, desk.seen_task), agreed)
+    known = withhold(evaluate(desk.network, params, rows, desk.seen_task), agreed)
     desk.progress("evaluate", 1, 1, None)
     return known.to_json() if known is not None else None

@@ -14,6 +14,7 @@ from fedcore.rounds.party import carrying, controls, personal, spool, weights
 from fedcore.rounds.party.desk import Desk
 from fedcore.rounds.party.requests import invitation
 from fedcore.rounds.party.spool import Spooled
+from fedcore.rounds.party.standardising import standardised
 from fedcore.rounds.waiting import with_room
 from fedcore.training.carried import Carried
 from fedcore.training.checkpoint import Checkpoint
@@ -124,7 +125,7 @@ def _train(
     return train_round(
         desk.network,
         start,
-        desk.cohort.train,
+        standardised(desk, desk.cohort.train),
         desk.seen_task,
         party_id=desk.party,
         number=number,
