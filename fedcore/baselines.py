@@ -13,10 +13,10 @@ from pathlib import Path
 
 from fedcore.config.base import validate
 from fedcore.config.task import TaskFile
-from fedcore.data.cohort import Cohort
+from fedcore.data.cohort_record import Cohort
 from fedcore.data.joined import joined
 from fedcore.errors import TaskFileError
-from fedcore.metrics import Scores
+from fedcore.metrics import AnyScores
 from fedcore.models.catalogue import build
 from fedcore.params import Params
 from fedcore.simulation import Outcome, World, simulate_cohorts
@@ -51,7 +51,7 @@ class Baseline:
     """
 
     outcome: Outcome
-    tests: Mapping[str, Scores | None]
+    tests: Mapping[str, AnyScores | None]
 
 
 def local_only(
@@ -100,7 +100,7 @@ def alone(task: TaskFile) -> TaskFile:
 
 def score_everywhere(
     task: TaskFile, params: Params, cohorts: Mapping[str, Cohort]
-) -> dict[str, Scores | None]:
+) -> dict[str, AnyScores | None]:
     """Score `params` on the test split of every party."""
     network = build(task.model, task.seed)
     return {

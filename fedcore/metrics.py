@@ -81,8 +81,8 @@ class Scores:
         return float(np.mean(known)) if known else float("nan")
 
     def value(self, metric: str) -> float:
-        """The metric by name: `accuracy`, `auroc` or `loss`."""
-        return float(getattr(self, metric))
+        """The metric by name: `accuracy`, `auroc` or `loss`; NaN for one of other scores."""
+        return float(getattr(self, metric, float("nan")))
 
     def summary(self) -> dict[str, float]:
         """The three headline numbers."""

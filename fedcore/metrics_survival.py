@@ -69,8 +69,8 @@ class SurvivalScores:
         return self.loss_sum / self.events if self.events else float("nan")
 
     def value(self, metric: str) -> float:
-        """The metric by name: `concordance` or `loss`."""
-        return float(getattr(self, metric))
+        """The metric by name: `concordance` or `loss`; NaN for one of other scores."""
+        return float(getattr(self, metric, float("nan")))
 
     def summary(self) -> dict[str, float]:
         """The two headline numbers."""

@@ -88,7 +88,7 @@ class Report:
     @property
     def sheet(self) -> Sheet:
         """The numbers; the task's `select_by` comes first."""
-        first = self.comparison.task.federation.select_by
+        first = self.comparison.task.federation.select_by.removeprefix("average_")
         metrics = (first, *(name for name in reversed(METRICS) if name != first))
         parties = sorted(self.comparison.parties)
         return sheet_of(self.results, self.comparison.rows, parties, metrics)

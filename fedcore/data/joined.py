@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedcore.data.cohort import Cohort
+from fedcore.data.cohort_record import Cohort
 from fedcore.data.images import ImageSet, Labels, Pixels, PixelStatistics
 from fedcore.errors import DataError
 
