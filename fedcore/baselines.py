@@ -13,10 +13,10 @@ from pathlib import Path
 
 from fedcore.config.base import validate
 from fedcore.config.task import TaskFile
-from fedcore.data.cohort import Cohort
+from fedcore.data.cohort_record import Cohort
 from fedcore.data.joined import joined
-from fedcore.errors import TaskFileError
-from fedcore.metrics import Scores
+from fedcore.errors import TaskFileError, problem
+from fedcore.metrics import AnyScores
 from fedcore.models.catalogue import build
 from fedcore.params import Params
 from fedcore.simulation import Outcome, World, simulate_cohorts
@@ -51,7 +51,7 @@ class Baseline:
     """
 
     outcome: Outcome
-    tests: Mapping[str, Scores | None]
+    tests: Mapping[str, AnyScores | None]
 
 
 def local_only(
@@ -93,6 +93,12 @@ def alone(task: TaskFile) -> TaskFile:
 
     The strategy becomes fedavg, whose mean of one update is that update.
     """
+    table = task.data.table
+    if table is not None and table.standardise == "federated":
+        remedy = "baselines cannot standardise by rows that they do not train on: write party"
+        raise TaskFileError(
+            problem("the task file", "data.table.standardise", table.standardise, remedy)
+        )
     content = task.model_dump(mode="json", exclude_unset=True)
     kept = {name: value for name, value in content["federation"].items() if name in OF_ONE}
     return validate(TaskFile, {**content, "federation": kept}, "task file alone", TaskFileError)
@@ -100,9 +106,9 @@ def alone(task: TaskFile) -> TaskFile:
 
 def score_everywhere(
     task: TaskFile, params: Params, cohorts: Mapping[str, Cohort]
-) -> dict[str, Scores | None]:
+) -> dict[str, AnyScores | None]:
     """Score `params` on the test split of every party."""
-    network = build(task.model, task.seed)
+    network = build(task.model, task.seed, inputs=task.inputs)
     return {
         party: withhold(evaluate(network, params, cohort.test, task), task.data.min_reported)
         for party, cohort in sorted(cohorts.items())

@@ -10,7 +10,7 @@ from fedcore.audit.durable import replace_with
 from fedcore.comparison.plan import Cell, Comparison
 from fedcore.config.base import Section
 from fedcore.config.federation import METRICS
-from fedcore.metrics import Scores
+from fedcore.metrics import AnyScores, read_scores
 from fedcore.rounds.messages import Record
 
 FOLDER = "cells"
@@ -51,9 +51,9 @@ class CellResult(Section):
         return sum(one.seconds for one in self.rounds)
 
     @property
-    def scores(self) -> dict[str, Scores]:
+    def scores(self) -> dict[str, AnyScores]:
         """Known test scores by party id."""
-        return {party: Scores.from_json(one) for party, one in self.tests.items() if one}
+        return {party: read_scores(one) for party, one in self.tests.items() if one}
 
 
 def path_of(output: Path, cell: Cell) -> Path:

@@ -19,7 +19,8 @@ from fedcore.comparison import result
 from fedcore.comparison.plan import Cell, Comparison
 from fedcore.comparison.result import CellResult, Round
 from fedcore.comparison.workshop import PREPARED, Workshop, prepared
-from fedcore.data.cohort import Cohort, open_cohort
+from fedcore.data.cohort import open_cohort
+from fedcore.data.cohort_record import Cohort
 from fedcore.data.intake import Progress
 from fedcore.errors import RunMismatch
 from fedcore.exchange.folder import FolderStore

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from fedcore.comparison.plan import LOCAL_ONLY, POOLED
 from fedcore.comparison.result import CellResult
-from fedcore.metrics import Scores, pool
+from fedcore.metrics import AnyScores, pool_any
 
 AVERAGE, TOGETHER = "average", "pooled"
 
@@ -43,14 +43,14 @@ class Trial:
 
     arm: str
     seed: int
-    scores: Mapping[str, Scores]
+    scores: Mapping[str, AnyScores]
     seconds: float
     cells: Sequence[CellResult]
 
     def value(self, where: str, metric: str) -> float | None:
         """The metric at a party, their plain average, or of all images pooled."""
         if where == TOGETHER:
-            together = pool(self.scores[party] for party in sorted(self.scores))
+            together = pool_any(self.scores[party] for party in sorted(self.scores))
             return _known(together, metric)
         if where != AVERAGE:
             return _known(self.scores.get(where), metric)
@@ -167,7 +167,7 @@ def elsewhere(
     }
 
 
-def _own(result: CellResult) -> dict[str, Scores]:
+def _own(result: CellResult) -> dict[str, AnyScores]:
     """A local model's scores at the party that trained it."""
     return {party: one for party, one in result.scores.items() if party == result.cell.party}
 
@@ -181,9 +181,9 @@ def _row(arm: str, trials: Sequence[Trial], columns: Sequence[str], metrics: Seq
     return Row(arm, len(trials), values, Spread.of(one.seconds for one in trials))
 
 
-def _known(scores: Scores | None, metric: str) -> float | None:
+def _known(scores: AnyScores | None, metric: str) -> float | None:
     """The metric, or `None` where there are no scores or it is undefined."""
     if scores is None:
         return None
-    value = scores.value(metric)
+    value = scores.summary().get(metric, math.nan)
     return value if math.isfinite(value) else None
