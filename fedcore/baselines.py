@@ -15,7 +15,7 @@ from fedcore.config.base import validate
 from fedcore.config.task import TaskFile
 from fedcore.data.cohort_record import Cohort
 from fedcore.data.joined import joined
-from fedcore.errors import TaskFileError
+from fedcore.errors import TaskFileError, problem
 from fedcore.metrics import AnyScores
 from fedcore.models.catalogue import build
 from fedcore.params import Params
@@ -93,6 +93,12 @@ def alone(task: TaskFile) -> TaskFile:
 
     The strategy becomes fedavg, whose mean of one update is that update.
     """
+    table = task.data.table
+    if table is not None and table.standardise == "federated":
+        remedy = "baselines cannot standardise by rows that they do not train on: write party"
+        raise TaskFileError(
+            problem("the task file", "data.table.standardise", table.standardise, remedy)
+        )
     content = task.model_dump(mode="json", exclude_unset=True)
     kept = {name: value for name, value in content["federation"].items() if name in OF_ONE}
     return validate(TaskFile, {**content, "federation": kept}, "task file alone", TaskFileError)
@@ -102,7 +108,7 @@ def score_everywhere(
     task: TaskFile, params: Params, cohorts: Mapping[str, Cohort]
 ) -> dict[str, AnyScores | None]:
     """Score `params` on the test split of every party."""
-    network = build(task.model, task.seed)
+    network = build(task.model, task.seed, inputs=task.inputs)
     return {
         party: withhold(evaluate(network, params, cohort.test, task), task.data.min_reported)
         for party, cohort in sorted(cohorts.items())

@@ -21,7 +21,12 @@ from fedcore.config.federation import METRICS
 from fedcore.explain.page import STYLE
 from fedcore.explain.wording import UNKNOWN, amount
 
-NAMES = {"auroc": "AUROC", "accuracy": "Accuracy", "loss": "Loss"}
+NAMES = {
+    "auroc": "AUROC",
+    "accuracy": "Accuracy",
+    "loss": "Loss",
+    "concordance": "Concordance index",
+}
 FILES = ("comparison.md", "comparison.csv", "cells.csv", "comparison.html", "comparison.png")
 READING = (
     "Mean ± standard deviation over the seeds (n - 1), of each training's best round on test "

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Floats = npt.NDArray[np.float64]
-TITLES = {"auroc": "AUROC", "accuracy": "Accuracy", "loss": "Loss"}
+TITLES = {
+    "auroc": "AUROC",
+    "accuracy": "Accuracy",
+    "loss": "Loss",
+    "concordance": "Concordance index",
+}
 BASELINES: Mapping[str, dict[str, Any]] = {
     LOCAL_ONLY: {"color": MUTED, "ls": "--", "lw": 1.5},
     POOLED: {"color": INK, "ls": ":", "lw": 1.8},

@@ -185,5 +185,5 @@ def _known(scores: AnyScores | None, metric: str) -> float | None:
     """The metric, or `None` where there are no scores or it is undefined."""
     if scores is None:
         return None
-    value = scores.value(metric)
+    value = scores.summary().get(metric, math.nan)
     return value if math.isfinite(value) else None

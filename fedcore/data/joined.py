@@ -6,17 +6,22 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fedcore.data.cohort_record import Cohort
-from fedcore.data.images import ImageSet, Labels, Pixels, PixelStatistics
+from fedcore.data.images import ImageSet, Labels, PixelStatistics
 from fedcore.errors import DataError
 
 
 @dataclass(frozen=True)
 class JoinedImages:
-    """An `ImageSet` of several parties' images, one party after the other; at least one party."""
+    """An `ImageSet` of several parties' images, one party after the other; at least one party.
+
+    Rows of tables are as each party standardised them.
+    """
 
     parts: Sequence[ImageSet]
     pixel_statistics: PixelStatistics | None = None
@@ -35,11 +40,11 @@ class JoinedImages:
         """N."""
         return sum(map(len, self.parts))
 
-    def batch(self, indices: Labels) -> Pixels:
+    def batch(self, indices: Labels) -> npt.NDArray[Any]:
         """The images at `indices`, in that order; each part is asked once."""
         ends = np.cumsum([len(part) for part in self.parts])
         owner = np.searchsorted(ends, indices, side="right")
-        found: list[tuple[Labels, Pixels]] = []
+        found: list[tuple[Labels, npt.NDArray[Any]]] = []
         for number in np.unique(owner) if len(indices) else [0]:
             places = np.flatnonzero(owner == number)
             first = ends[number] - len(self.parts[number])
@@ -76,6 +81,7 @@ def joined(cohorts: Mapping[str, Cohort]) -> Cohort:
         notes=tuple(note for one in parts for note in one.notes),
         set_aside=tuple(aside for one in parts for aside in one.set_aside),
         contents=frozenset().union(*(one.contents for one in parts)),
+        unit=parts[0].unit,
     )
 
 

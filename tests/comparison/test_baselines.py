@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import table_story
 from hypothesis import given
 from hypothesis import strategies as st
 from rounds_story import hospitals, task_file
@@ -15,7 +16,7 @@ from fedcore.config.federation import FederationSection
 from fedcore.data.cohort import open_cohort
 from fedcore.data.images import ArrayImages
 from fedcore.data.joined import JoinedImages, joined
-from fedcore.errors import DataError
+from fedcore.errors import DataError, TaskFileError
 from fedcore.metrics import Scores
 from fedcore.params import digest
 from fedcore.simulation import World
@@ -114,3 +115,19 @@ def test_scores_over_too_few_patients_are_withheld(cohorts, tmp_path):
     done = local_only(TASK.model_copy(update={"data": data}), "2", cohorts, World(tmp_path))
     assert len(cohorts["1"].test) < 5
     assert done.tests["1"] is None
+
+
+def test_a_table_has_its_baselines_too_and_not_by_rows_that_they_do_not_train_on(tmp_path):
+    task = table_story.task(data={"classes": ["0", "1"]})
+    folders = {
+        party: table_story.write(tmp_path / party / "t.csv", table_story.patients(30, seed))
+        for seed, party in enumerate(("1", "2"))
+    }
+    opened = {party: table_story.cohort(place, task) for party, place in folders.items()}
+    alone_at_1 = local_only(task, "1", opened, World(tmp_path / "alone"))
+    together = pooled(task, opened, World(tmp_path / "pooled"))
+    assert alone_at_1.tests.keys() == together.tests.keys() == {"1", "2"}
+    assert together.outcome.hellos["pooled"].images == 28
+    federated = table_story.task(data={"classes": ["0", "1"]}, standardise="federated")
+    with pytest.raises(TaskFileError, match="baselines cannot standardise by rows"):
+        alone(federated)
