@@ -35,7 +35,17 @@ OF_ONE = (
 )
 # Those that mean nothing, or something else, where one party trains alone.
 OF_MANY = (
-    *("strategy", "mu", "server_lr", "server_momentum", "beta1", "beta2", "tau", "control"),
+    *(
+        "strategy",
+        "mu",
+        "server_lr",
+        "server_momentum",
+        "beta1",
+        "beta2",
+        "tau",
+        "initial_v",
+        "control",
+    ),
     *("weighting", "batch_norm", "clip_norm", "quorum", "deadline", "late"),
     *("hostile", "selected", "max_norm"),
     *("buffer_size", "staleness_exponent", "max_staleness", "mixing"),

@@ -110,7 +110,8 @@ def _train_all(output: str) -> list[str]:
 
 def _in_short(place: Comparison, done: CellResult) -> str:
     """A cell's test score in a few words: a local model's at home, otherwise the average."""
-    where, metric = done.cell.party or AVERAGE, place.task.federation.select_by
+    where = done.cell.party or AVERAGE
+    metric = place.task.federation.select_by.removeprefix("average_")
     trial = Trial(done.cell.arm, done.cell.seed, done.scores, done.seconds, [done])
     return f"test {metric} {number(trial.value(where, metric))}"
 

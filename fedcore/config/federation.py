@@ -82,6 +82,11 @@ class FederationSection(Section):
     tau: float = Field(
         0.001, gt=0, le=100, description="degree of adaptivity of fedadam, fedyogi, fedadagrad"
     )
+    initial_v: Literal["tau_squared", "zero"] = Field(
+        "tau_squared",
+        description="where the second moment of fedadam, fedyogi, fedadagrad begins: at tau^2 as "
+        "in the paper, or at 0 as in much published code",
+    )
     control: Literal["option_1", "option_2"] = Field(
         "option_2",
         description="scaffold's control variate: the gradient at the global model, or the mean "

@@ -27,7 +27,7 @@ def table_misfits(
         yield from _label_misfits(survival, table, model)
         yield from _model_misfits(survival, model)
     wrong = ("accuracy", "auroc") if survival else ("concordance",)
-    if federation.select_by in wrong:
+    if federation.select_by.removeprefix("average_") in wrong:
         remedy = "write concordance or loss" if survival else "write accuracy, auroc or loss"
         yield "federation.select_by", federation.select_by, remedy
 

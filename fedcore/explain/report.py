@@ -29,6 +29,14 @@ METRIC_NAMES = {
     "loss": "loss",
     "concordance": "the concordance index",
 }
+
+
+def chosen_by(metric: str) -> str:
+    """What the best round was chosen by, in words."""
+    plain = METRIC_NAMES[metric.removeprefix("average_")]
+    return f"the parties' average of {plain}" if metric.startswith("average_") else plain
+
+
 CAPTIONS = {
     "curves": "Scores on each party's validation images after every round; a gap means that the "
     "party was missing or withheld its numbers.",
@@ -116,7 +124,7 @@ def tiles(story: Story) -> list[dict[str, str]]:
     pooled, thing = story.outcome.pooled, f"test {story.unit}"
     summary = pooled.summary() if pooled else {}
     images = f"{amount(pooled.images, thing)}, pooled" if pooled else "nobody reported"
-    rounds = f"of {story.end.rounds}, by {METRIC_NAMES[story.task.federation.select_by]}"
+    rounds = f"of {story.end.rounds}, by {chosen_by(story.task.federation.select_by)}"
     headings = {name: HEADINGS[name] for name in story.metrics}
     return [
         *(
@@ -143,7 +151,7 @@ def _subtitle(story: Story) -> str:
 def _course(story: Story) -> str:
     patients = sum(hello.patients for hello in story.hellos.values())
     images = sum(hello.images for hello in story.hellos.values())
-    metric = METRIC_NAMES[story.task.federation.select_by]
+    metric = chosen_by(story.task.federation.select_by)
     who = amount(len(story.agreement.parties), "party", "parties")
     learned = f"to tell {listing(story.end.classes)} apart"
     if story.task.task_type == "survival":

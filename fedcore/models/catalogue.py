@@ -149,7 +149,12 @@ def first_convolution(network: nn.Module) -> tuple[str, nn.Conv2d]:
 
 
 def first_convolutions(network: nn.Module) -> list[str]:
-    """The names of the convolutions that see an image: one, or one in each modality's encoder."""
+    """The names of the convolutions that see an image: one, or one in each modality's encoder.
+
+    None where the network takes rows of a table.
+    """
+    if not any(isinstance(one, nn.Conv2d) for one in network.modules()):
+        return []
     encoders = [
         (f"{name}.", one) for name, one in network.named_children() if name.startswith(ENCODER)
     ]

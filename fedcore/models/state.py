@@ -45,7 +45,8 @@ def as_tensor(array: Array) -> torch.Tensor:
 def replaceable_names(module: nn.Module) -> frozenset[str]:
     """The first convolutions' and the head's parameters: what pretrained weights may lack.
 
-    A network has one first convolution, a cross-modal one one in every encoder.
+    A network has one first convolution, a cross-modal one one in every encoder; one that takes
+    rows of a table has none.
     """
     stems = set(first_convolutions(module))
     first = (name for name in module.state_dict() if name.rpartition(".")[0] in stems)

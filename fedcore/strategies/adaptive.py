@@ -3,7 +3,7 @@
 Reddi et al. 2021, "Adaptive Federated Optimization", algorithm 2, without bias correction:
 
     m = beta1 * m + (1 - beta1) * mean
-    v = tau^2 in the beginning, then as the variant says
+    v = tau^2 in the beginning (or 0, as published code has it), then as the variant says
     model += lr * m / (sqrt(v) + tau)
 """
 
@@ -51,9 +51,17 @@ class Adaptive:
     keeping = False
 
     def __init__(
-        self, variant: Variant, *, lr: float, beta1: float, beta2: float, tau: float
+        self,
+        variant: Variant,
+        *,
+        lr: float,
+        beta1: float,
+        beta2: float,
+        tau: float,
+        initial: float | None = None,
     ) -> None:
-        """Nothing is added yet; betas in [0, 1], `tau` above 0."""
+        """Nothing is added yet; betas in [0, 1], `tau` above 0; v begins at `initial`, or tau^2."""
+        self._initial = tau**2 if initial is None else initial
         self._variant, self._lr, self._tau = variant, lr, tau
         self._beta1, self._beta2 = beta1, beta2
         self._mean = WeightedMean()
@@ -94,5 +102,5 @@ class Adaptive:
 
     def _second_before(self, mean: Floats, before: Array | None) -> Floats:
         if before is None:
-            return np.full(mean.shape, self._tau**2)
+            return np.full(mean.shape, self._initial)
         return before.astype(np.float64)

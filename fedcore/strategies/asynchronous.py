@@ -24,9 +24,9 @@ class Buffered:
 
     keeping = False
 
-    def __init__(self, exponent: float) -> None:
-        """Nothing is added yet; `exponent` is a."""
-        self._exponent, self._mean = exponent, WeightedMean()
+    def __init__(self, exponent: float, lr: float = 1.0) -> None:
+        """Nothing is added yet; `exponent` is a, `lr` the coordinator's learning rate."""
+        self._exponent, self._lr, self._mean = exponent, lr, WeightedMean()
 
     def add(self, contribution: Contribution) -> None:
         """See `Rule`."""
@@ -35,7 +35,7 @@ class Buffered:
 
     def finish(self, start: Mapping[str, Array], memory: Mapping[str, Array]) -> Step:
         """See `Rule`; nothing is remembered."""
-        return Step(advance(start, self._mean.result()))
+        return Step(advance(start, self._mean.result(), self._lr))
 
 
 class Mixed:

@@ -31,6 +31,7 @@ def _adaptive(variant: Variant, federation: FederationSection, beta1: float = 0.
         beta1=beta1 if federation.beta1 is None else federation.beta1,
         beta2=federation.beta2,
         tau=federation.tau,
+        initial=0.0 if federation.initial_v == "zero" else None,
     )
 
 
@@ -53,7 +54,7 @@ RULES: Mapping[str, Callable[[FederationSection], Rule]] = {
     "fedprox": lambda said: Averaging(_lr(said)),
     "fednova": lambda said: Normalised(_lr(said)),
     "scaffold": lambda said: Scaffold(_lr(said)),
-    "fedbuff": lambda said: Buffered(said.staleness_exponent),
+    "fedbuff": lambda said: Buffered(said.staleness_exponent, _lr(said)),
     "fedasync": lambda said: Mixed(said.mixing, said.staleness_exponent),
     "fedbn": lambda said: Averaging(_lr(said)),
     "fedper": lambda said: Averaging(_lr(said)),
@@ -65,5 +66,5 @@ RULES: Mapping[str, Callable[[FederationSection], Rule]] = {
 def rule_for(federation: FederationSection) -> Rule:
     """A fresh rule for one round."""
     if federation.strategy in ROBUST:
-        return Robust(federation, ROBUST[federation.strategy])
+        return Robust(federation, ROBUST[federation.strategy], _lr(federation))
     return RULES[federation.strategy](federation)

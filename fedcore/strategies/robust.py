@@ -25,9 +25,9 @@ class Robust:
 
     keeping = True
 
-    def __init__(self, federation: FederationSection, combine: Combine) -> None:
-        """Nothing is added yet."""
-        self._federation, self._combine = federation, combine
+    def __init__(self, federation: FederationSection, combine: Combine, lr: float = 1.0) -> None:
+        """Nothing is added yet; `lr` is the coordinator's learning rate."""
+        self._federation, self._combine, self._lr = federation, combine, lr
         self._held: dict[str, Update] = {}
 
     def add(self, contribution: Contribution) -> None:
@@ -41,7 +41,7 @@ class Robust:
         """
         updates = [self._held[party] for party in sorted(self._held)]
         require_enough(updates, self._federation)
-        return Step(advance(start, self._combine(updates, self._federation)))
+        return Step(advance(start, self._combine(updates, self._federation), self._lr))
 
 
 def require_enough(updates: Sequence[Update], federation: FederationSection) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 from fedcore.errors import ModelError, problem
-from fedcore.models.layers import names_in
+from fedcore.models.layers import head_names, names_in
+from fedcore.models.modalities import is_foreign
 from fedcore.training.plan import TrainPlan
 
 TASK_FILE, FIELD = "the task file", "training.freeze"
@@ -34,13 +35,20 @@ def frozen_names(network: nn.Module, plan: TrainPlan, number: int) -> frozenset[
     return frozenset().union(*parts)
 
 
-def require_freezable(network: nn.Module, plan: TrainPlan) -> None:
-    """Raise `ModelError` for a layer that the network lacks and a round without any training."""
+def require_freezable(network: nn.Module, plan: TrainPlan, modality: str | None = None) -> None:
+    """Raise `ModelError` for a layer that the network lacks and a round without any training.
+
+    Encoders of other modalities than the party's own are not trained anyway. With FedRep's turns
+    each of the two parts must have something to train.
+    """
+    own = {name for name, _ in network.named_parameters() if not is_foreign(name, modality)}
+    head = own & head_names(network)
+    turns = [head, own - head] if plan.head_epochs else [own]
     edges = {1, *(rule.from_round for rule in plan.freeze)}
     for number in sorted(edges):
         if number <= plan.rounds:
             frozen = frozen_names(network, plan, number)
-            if all(name in frozen for name, _ in network.named_parameters()):
+            if any(turn <= frozen for turn in turns):
                 remedy = f"in round {number} nothing is left to train: leave a layer out"
                 raise ModelError(
                     problem(TASK_FILE, FIELD, ", ".join(plan.frozen_in(number)), remedy)

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedcore.config.columns import layouts
+from fedcore.config.federation import SELECTIONS
 from fedcore.data.columns import CategoricalColumn, NumericColumn
 from fedcore.explain.figures import drawings
 from fedcore.explain.outcome import outcome_of
@@ -221,3 +222,12 @@ def drawings_with(task, statistics):
 
 def test_without_statistics_the_report_does_not_speak_of_them(html):
     assert "Statistics" not in " ".join(Page(html).texts)
+
+
+@pytest.mark.parametrize("metric", SELECTIONS)
+def test_whatever_chose_the_best_round_is_named(metric):
+    federation = TASK.federation.model_copy(update={"select_by": metric})
+    task = TASK.model_copy(update={"federation": federation})
+    page = Page(render(told(task=task), HEADS, []))
+    said = [text for text in page.texts if "by the parties' average of" in text]
+    assert bool(said) == metric.startswith("average_")

@@ -54,6 +54,12 @@ def test_the_cross_site_evaluation_scores_every_local_model_everywhere(cohorts, 
     assert [one["party"] for one in shown] == ["1", "2"]
 
 
+def test_what_travels_beside_the_parameters_is_no_part_of_a_local_model(cohorts, tmp_path) -> None:
+    task = task_file(strategy="scaffold", epochs=1, training={"optimizer": "sgd"})
+    outcome = simulate_cohorts(cross_site(task), cohorts, world(tmp_path))
+    assert outcome.end.scores.keys() == {"best", "final", "local-1", "local-2"}
+
+
 def test_local_models_are_not_shown_unless_asked_for(cohorts, tmp_path) -> None:
     place = world(tmp_path)
     simulate_cohorts(task_file(epochs=1), cohorts, place)

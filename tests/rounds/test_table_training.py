@@ -15,9 +15,12 @@ from fedcore.config.task import TaskFile
 from fedcore.data import open_cohort
 from fedcore.encoding.scaling import federated_scaling
 from fedcore.errors import DataError, ModelError
+from fedcore.exchange import codec, keys
+from fedcore.exchange.memory import MemoryStore
 from fedcore.metrics import pool_any, read_scores
 from fedcore.models.catalogue import build
 from fedcore.models.predictor import Predictor, describe
+from fedcore.params import digest
 from fedcore.rounds.messages import line
 from fedcore.simulation import World, simulate
 from fedcore.statistics import read_columns
@@ -160,3 +163,29 @@ def test_a_column_that_nobody_may_tell_ends_the_training_with_a_sentence(tmp_pat
     }
     with pytest.raises(DataError, match="no party may tell the mean of the column 'age'"):
         simulate(task, folders, World(tmp_path / "world"))
+
+
+@pytest.mark.parametrize("strategy", ["fedper", "fedrep"])
+def test_a_strategy_that_leaves_nothing_of_the_network_to_share_is_refused(
+    strategy, survival, tmp_path
+):
+    task, folders = survival
+    federation = task.federation.model_copy(update={"strategy": strategy})
+    alone = task.model_copy(update={"federation": federation})
+    with pytest.raises(
+        ModelError, match=rf"federation\.strategy is '{strategy}': it leaves nothing"
+    ):
+        simulate(alone, folders, World(tmp_path / "world"))
+
+
+def test_a_network_for_tables_starts_from_weights_in_a_file(survival, tmp_path):
+    task, folders = survival
+    first = simulate(task, folders, World(tmp_path / "first"))
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(codec.encode(first.final))
+    model = task.model.model_copy(update={"weights": str(path)})
+    warm = task.model_copy(update={"model": model})
+    store = MemoryStore()
+    simulate(warm, folders, World(tmp_path / "second", store=store), run="warm", weights=path)
+    begun = codec.decode(store.get(keys.model("warm", 0)))
+    assert digest(begun) == digest(first.final)

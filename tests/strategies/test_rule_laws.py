@@ -125,3 +125,22 @@ def test_what_is_remembered_of_a_parameter_that_nobody_sent_waits_for_it(strateg
     assert kept
     assert all(np.array_equal(second.memory[name], first.memory[name]) for name in kept)
     assert np.array_equal(second.model["b"], first.model["b"])
+
+
+@pytest.mark.parametrize("strategy", ["fedadam", "fedyogi"])
+def test_a_second_moment_that_begins_at_zero_is_the_first_square_weighed(strategy) -> None:
+    """m = 0.1 d, v = 0.01 d^2: the step is lr * 0.1 d / (0.1 |d| + tau), by hand for d = 4."""
+    fields = {"beta1": 0.9, "beta2": 0.99, "tau": 0.1, "server_lr": 0.5, "initial_v": "zero"}
+    start, update = numbers([0.0, 0.0, 0.0]), numbers([4.0, -4.0, 0.0])
+    moved = step(start, [(update, 1.0)], strategy=strategy, **fields).model["w"]
+    assert np.allclose(moved, [0.4, -0.4, 0.0], rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("strategy", ["fedbuff", "median"])
+def test_a_learning_rate_at_the_coordinator_stretches_the_step(strategy) -> None:
+    start, update = numbers([1.0, 2.0, 3.0]), numbers([4.0, -4.0, 8.0])
+    fields = {"strategy": strategy, "hostile": 0}
+    whole = step(start, [(update, 1.0)], **fields).model["w"]
+    half = step(start, [(update, 1.0)], server_lr=0.5, **fields).model["w"]
+    assert whole.tolist() == [5.0, -2.0, 11.0]
+    assert half.tolist() == [3.0, 0.0, 7.0]

@@ -8,12 +8,16 @@ import torch
 from torch import nn
 
 from fedcore.data.images import ArrayImages
+from fedcore.errors import ModelError
 from fedcore.models.layers import head_names
 from fedcore.models.state import to_params
 from fedcore.params import digest
+from fedcore.rounds.party.personal import fine_tuning_task
 from fedcore.training.corrections import Toward
+from fedcore.training.freezing import require_freezable
 from fedcore.training.local import train_round
 from fedcore.training.plan import plan_for
+from fedcore.training.schedule import learning_rate
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
@@ -64,6 +68,23 @@ def test_fedrep_leaves_what_is_frozen_anyway_as_it_is(rounds, make_task, make_ne
     seen = rounds(network, task)
     assert np.array_equal(seen[0]["0.weight"], seen[-1]["0.weight"])
     assert not next(network.parameters()).requires_grad
+
+
+@pytest.mark.parametrize("layers", ["head", "backbone"])
+def test_a_turn_of_fedrep_without_anything_to_train_is_refused(make_task, make_network, layers):
+    task = make_task(strategy="fedrep", head_epochs=1, freeze=({"layers": layers},))
+    with pytest.raises(ModelError, match="nothing is left to train"):
+        require_freezable(make_network(task), plan_for(task))
+
+
+def test_fine_tuning_takes_over_nothing_that_belongs_to_the_rounds(make_task):
+    task = make_task(
+        finetune_epochs=2, freeze=({"layers": "head"},), warmup_rounds=3, backbone_lr=0.1
+    )
+    plan = plan_for(fine_tuning_task(task))
+    assert plan.frozen_in(1) == ()
+    assert (plan.rounds, plan.local_epochs, plan.backbone_lr) == (1, 2, 1.0)
+    assert learning_rate(plan, 0, 10, 10) == plan.lr
 
 
 def test_the_steps_of_the_head_come_on_top_of_the_rounds_own(make_task):

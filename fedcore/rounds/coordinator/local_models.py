@@ -58,7 +58,9 @@ def _publish(desk: Desk, party: str, reply: Reply) -> ObjectRef:
 
 def _model(desk: Desk, base: ObjectRef, reply: Reply) -> Params:
     start = codec.decode(sealed.fetch(desk.store, base))
-    update = codec.decode(sealed.fetch(desk.store, reply.update))
+    sent = codec.decode(sealed.fetch(desk.store, reply.update))
+    # Scaffold's controls travel beside the parameters and are no part of the model.
+    update = {name: array for name, array in sent.items() if name in start}
     model = {**start, **add(select(start, update), update)}
     require_finite(model)
     return model

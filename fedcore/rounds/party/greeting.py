@@ -6,7 +6,14 @@ import json
 from pathlib import Path
 
 from fedcore.config.task import differences, parse_task_file
-from fedcore.errors import ModelError, NotThere, Refused, RunMismatch, TaskFileError
+from fedcore.errors import (
+    ModelError,
+    NotThere,
+    Refused,
+    RunMismatch,
+    TaskFileError,
+    problem,
+)
 from fedcore.exchange import codec, keys
 from fedcore.models.state import replaceable_names, to_params
 from fedcore.models.weights import read_weights
@@ -77,7 +84,8 @@ def greet(desk: Desk, weights: Path | None = None) -> Hello:
     from `weights` (a file) or the exchange object that `model.weights` names; then trained on
     its public images, if the task has that stage.
     """
-    require_freezable(desk.network, plan_for(desk.task))
+    _require_something_shared(desk)
+    require_freezable(desk.network, plan_for(desk.task), desk.modality)
     body = None
     if desk.member.role == "guest":
         body = codec.encode(pretrained(desk, _initial_params(desk, weights)))
@@ -105,6 +113,16 @@ def greet(desk: Desk, weights: Path | None = None) -> Hello:
         desk.store.put_once(initial, body)
     desk.send("hello", keys.hello(desk.party, desk.run), hello)
     return hello
+
+
+def _require_something_shared(desk: Desk) -> None:
+    """Raise `ModelError` where the strategy keeps all of the network at home."""
+    if desk.shared:
+        return
+    name = desk.task.model.name
+    remedy = f"it leaves nothing of {name} to learn together: choose another strategy or network"
+    strategy = desk.task.federation.strategy
+    raise ModelError(problem("the task file", "federation.strategy", strategy, remedy))
 
 
 def _require_unchanged(desk: Desk, hello: Hello) -> None:

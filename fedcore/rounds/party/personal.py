@@ -25,6 +25,14 @@ from fedcore.training.local import train_round
 
 # Names the personal model among a party's scores, where the others are named by their hash.
 PERSONAL = "personal"
+# What belongs to the rounds of the common training and not to fine-tuning after them.
+PLAIN: dict[str, object] = {
+    "schedule": "constant",
+    "warmup_rounds": 0,
+    "warmup_steps": 0,
+    "freeze": (),
+    "backbone_lr": 1.0,
+}
 
 
 def train_beside(desk: Desk, asked: Invitation) -> None:
@@ -60,7 +68,7 @@ def fine_tuning_task(task: TaskFile) -> TaskFile:
     return task.model_copy(
         update={
             "federation": task.federation.model_copy(update=federation),
-            "training": task.training.model_copy(update={"schedule": "constant"}),
+            "training": task.training.model_copy(update=PLAIN),
         }
     )
 
