@@ -40,6 +40,7 @@ ROUNDS, STRUCK = 3, 2  # every fault strikes round 2 of 3
 LOCAL_EPOCHS = 400  # a round's training takes long enough to be struck in its midst
 PATIENCE = 300.0
 EXCHANGE_MB = 400
+LONGEST_NAME = 60  # of a run
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,7 @@ def _started(proxy: HoldingProxy, stack: ExitStack) -> HoldingProxy:
 
 def play(on: Stage, name: str, act: Callable[[Scene], str]) -> Outcome:
     """One training with one fault, to its end; one that got stuck, to its end once mended."""
-    scene = Scene(on, f"fault-{re.sub(r'[^a-z0-9]+', '-', name.lower())}")
+    scene = Scene(on, f"fault-{re.sub(r'[^a-z0-9]+', '-', name.lower())}"[:LONGEST_NAME].strip("-"))
     try:
         scene.begin()
         return _judged(scene, name, act(scene))
