@@ -99,6 +99,11 @@ class Scene:
         if not self.stage.lines[line].reached.wait(PATIENCE):
             raise AssertionError(f"{line} never came to the request")
 
+    def until_failed(self) -> None:
+        """Wait until the training's flow run has ended without the training."""
+        runs = self.stage.world.coordinator.flow_runs
+        wait_for(lambda: runs(self.run)[self.run].state_name == "Failed", "Failed", PATIENCE)
+
     def flow_process(self, owner: str) -> int:
         """The process of the training's flow run at its owner: the coordinator or a party."""
         ids = self.flow_run_ids(owner)
