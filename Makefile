@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# Tests wait for servers more than they compute; the tests of one file stay together.
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -26,7 +28,7 @@ demo: $(INSTALLED) ## a whole small federation on this machine
 # Everything that CI runs, in this order; the first stage that fails ends it.
 test: format-check lint types imports ## everything that CI runs
 	@echo "== passed: format, lint, types, imports; now the tests"
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
 
 check: format-check lint types imports house ## the quick part of it, before a commit
 	@echo "== passed: format, lint, types, imports, house"
@@ -53,10 +55,10 @@ house: $(INSTALLED) ## the rules of the house
 	@$(BIN)/python -m pytest tests/house
 
 test-all: $(INSTALLED) ## pytest with the tests that take minutes
-	@$(BIN)/python -m pytest -m "long or not long"
+	@$(PYTEST) -m "long or not long"
 
 tests: $(INSTALLED) ## pytest alone
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
 
 format: $(INSTALLED) ## format all files
 	@$(BIN)/ruff format .

@@ -1,4 +1,4 @@
-"""The tables of every field in docs/task-file.md, party-file.md and policy.md, from the models.
+"""The tables of every field in the task file, party file and policy pages, from the models.
 
     python docs/fields.py
 
@@ -11,28 +11,38 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from fedcore.config.data import DataSection
-from fedcore.config.federation import METRICS, STRATEGIES, EarlyStopping, FederationSection
-from fedcore.config.model import ModelSection
+from fedcore.config.evaluation import EvaluationSection
+from fedcore.config.feature import Feature
+from fedcore.config.federation import SELECTIONS, STRATEGIES, EarlyStopping, FederationSection
+from fedcore.config.model import Modality, ModelSection
 from fedcore.config.party import CoordinatorRef, PartyFile, PartyRef
 from fedcore.config.policy import METRICS as LEAVING_METRICS
 from fedcore.config.policy import Leaving, Policy, Transfer
+from fedcore.config.pretrain import PretrainSection
+from fedcore.config.table import TableSection
 from fedcore.config.task import TaskFile
-from fedcore.config.training import TrainingSection
+from fedcore.config.training import Freeze, TrainingSection
 
 DOCS = Path(__file__).resolve().parent
 SECTIONS: dict[str, type[BaseModel]] = {
     "the task file": TaskFile,
     "model": ModelSection,
+    "model.modalities": Modality,
     "federation": FederationSection,
     "federation.early_stopping": EarlyStopping,
     "training": TrainingSection,
+    "training.freeze": Freeze,
     "data": DataSection,
+    "data.table": TableSection,
+    "a feature": Feature,
+    "pretrain": PretrainSection,
+    "evaluation": EvaluationSection,
     "the policy": Policy,
     "leaving": Leaving,
     "transfer": Transfer,
@@ -40,13 +50,17 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "a party": PartyRef,
     "the coordinator": CoordinatorRef,
 }
-PAGES = ("task-file.md", "party-file.md", "policy.md")
+PAGES = ("task-file.md", "tables.md", "party-file.md", "policy.md")
 BLOCK = re.compile(r"(<!-- fields of ([^>]+?) -->\n).*?(<!-- end of fields -->)", re.DOTALL)
 # What validators allow; the models' own bounds and choices are read off.
 RANGES = {
     "strategy": ", ".join(f"`{name}`" for name in STRATEGIES),
-    "select_by": ", ".join(f"`{name}`" for name in METRICS),
+    "select_by": ", ".join(f"`{name}`" for name in SELECTIONS),
     "input_size": "1 or 3; then 8 to 2048 twice",
+    "betas": "at least 0, below 1",
+    "layers": "`backbone`, `head`, or a layer of the network",
+    "modalities": "names of up to 16 `a-z`, `0-9`, `_`",
+    "modality": "a name of the task file's `model.modalities`",
     "party_id": "a number, or up to 32 letters, digits, `-`, `_`",
     "public_key": "64 hex digits",
     "task_files": "64 hex digits each",
@@ -88,17 +102,22 @@ def _type(annotation: Any) -> str:
 
 def _parts(annotation: Any) -> tuple[Any, ...]:
     """The members of a union; else the annotation alone."""
-    union = get_origin(annotation) not in (Literal, tuple, None)
+    union = get_origin(annotation) not in (Literal, tuple, dict, None)
     return get_args(annotation) if union else (annotation,)
 
 
 def _word(kind: Any) -> str:
     if get_origin(kind) is Literal:
-        return "word"
+        numbers = all(isinstance(one, int) for one in get_args(kind))
+        return "whole number" if numbers else "word"
+    if get_origin(kind) is Annotated:
+        return _word(get_args(kind)[0])
     if get_origin(kind) is tuple:
         of = get_args(kind)
         count = "list" if of[-1] is Ellipsis else f"list of {len(of)}"
         return "one section or a list" if _is_section(of[0]) else f"{count}: {_word(of[0])}"
+    if get_origin(kind) is dict:
+        return f"{_word(get_args(kind)[1])} by name"
     return "section" if _is_section(kind) else WORDS[kind]
 
 
@@ -135,7 +154,7 @@ def _allowed(section: type[BaseModel], name: str, info: FieldInfo) -> str:
 
 
 def _choices(kind: Any) -> tuple[str, ...]:
-    return get_args(kind) if get_origin(kind) is Literal else ()
+    return tuple(map(str, get_args(kind))) if get_origin(kind) is Literal else ()
 
 
 def _number(value: float) -> str:

@@ -15,7 +15,11 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from fedcore.metrics_survival import SurvivalScores, pool_survival
+
 BINS = 400
+# More than the losses of all patients on earth; sums of such numbers stay finite.
+MOST_LOSS = 1e15
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -77,8 +81,8 @@ class Scores:
         return float(np.mean(known)) if known else float("nan")
 
     def value(self, metric: str) -> float:
-        """The metric by name: `accuracy`, `auroc` or `loss`."""
-        return float(getattr(self, metric))
+        """The metric by name: `accuracy`, `auroc` or `loss`; NaN for one of other scores."""
+        return float(getattr(self, metric, float("nan")))
 
     def summary(self) -> dict[str, float]:
         """The three headline numbers."""
@@ -103,8 +107,8 @@ class Scores:
             raise ValueError(f"scores have the fields {', '.join(cls.__dataclass_fields__)}")
         confusion = _square(content["confusion"])
         loss_sum = content["loss_sum"]
-        if type(loss_sum) not in (int, float) or not math.isfinite(loss_sum):
-            raise ValueError("loss_sum is no finite number")
+        if type(loss_sum) not in (int, float) or not -MOST_LOSS <= loss_sum <= MOST_LOSS:
+            raise ValueError("loss_sum is no number that losses can add up to")
         scores = cls(
             _count(content["patients"]),
             _count(content["images"]),
@@ -143,6 +147,43 @@ def pool(parts: Iterable[Scores]) -> Scores | None:
         confusion=np.sum([part.confusion for part in known], axis=0),
         histograms=np.sum([part.histograms for part in known], axis=0),
     )
+
+
+AnyScores = Scores | SurvivalScores
+
+
+def read_scores(content: Any) -> AnyScores:
+    """Scores of either kind from their JSON; raises `ValueError` for anything else."""
+    if isinstance(content, dict) and "concordant" in content:
+        return SurvivalScores.from_json(content)
+    return Scores.from_json(content)
+
+
+def pool_any(parts: Iterable[AnyScores]) -> AnyScores | None:
+    """`pool` for scores of either kind; raises `ValueError` for a mixture."""
+    known = list(parts)
+    survival = [one for one in known if isinstance(one, SurvivalScores)]
+    if not survival:
+        return pool(one for one in known if isinstance(one, Scores))
+    if len(survival) < len(known):
+        raise ValueError("scores of survival and of classes cannot be pooled")
+    return pool_survival(survival)
+
+
+def average(parts: Iterable[AnyScores]) -> dict[str, float]:
+    """The plain mean over parties of each headline number, whatever their sizes.
+
+    A party at which a number is undefined is left out of that mean; NaN where all are, or none is.
+    """
+    found = [part.summary() for part in parts]
+    names = sorted({name for one in found for name in one})
+    return {name: _mean([one[name] for one in found]) for name in names}
+
+
+def _mean(values: list[float]) -> float:
+    known = [value for value in values if math.isfinite(value)]
+    # fsum is exact, so the order of the parties does not show.
+    return math.fsum(known) / len(known) if known else float("nan")
 
 
 def roc_curve(negatives: Ints, positives: Ints) -> tuple[Floats, Floats]:

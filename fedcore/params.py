@@ -20,6 +20,10 @@ from fedcore.errors import Refused
 Array = npt.NDArray[np.generic]
 Params = dict[str, Array]
 Schema = dict[str, tuple[str, tuple[int, ...]]]
+# What BatchNorm gathers along the way, by the last part of the name: no gradient moves it.
+STATISTICS = frozenset({"running_mean", "running_var", "num_batches_tracked"})
+# SCAFFOLD's control variates stand under this prefix, beside the parameters that they belong to.
+CONTROL = "control/"
 
 
 def schema(params: Mapping[str, Array]) -> Schema:
@@ -51,6 +55,19 @@ def require_finite(params: Mapping[str, Array]) -> None:
 def is_float(array: Array) -> bool:
     """Whether an array takes part in the algebra (floating) or is carried along (integer)."""
     return bool(np.issubdtype(array.dtype, np.floating))
+
+
+def is_learned(name: str, array: Array) -> bool:
+    """Whether gradients move it: floating, and none of BatchNorm's running statistics.
+
+    The coordinator has no network to ask, so the statistics are known by torch's names for them.
+    """
+    return is_float(array) and name.rpartition(".")[2] not in STATISTICS
+
+
+def learned(params: Mapping[str, Array]) -> Params:
+    """The part that gradients move."""
+    return {name: array for name, array in params.items() if is_learned(name, array)}
 
 
 def subtract(left: Mapping[str, Array], right: Mapping[str, Array]) -> Params:
@@ -108,6 +125,16 @@ def digest(params: Mapping[str, Array]) -> str:
 def select(params: Mapping[str, Array], names: Iterable[str]) -> Params:
     """The named part of a mapping; raises `KeyError` for a name that is not there."""
     return {name: params[name] for name in names}
+
+
+def prefixed(prefix: str, params: Mapping[str, Array]) -> Params:
+    """The same arrays, every name with `prefix` before it."""
+    return {prefix + name: array for name, array in params.items()}
+
+
+def part(params: Mapping[str, Array], prefix: str) -> Params:
+    """What stands under `prefix`, by the names without it."""
+    return {name.removeprefix(prefix): params[name] for name in params if name.startswith(prefix)}
 
 
 def _pairwise(

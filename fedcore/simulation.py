@@ -8,24 +8,31 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import fedcore
 from fedcore.audit.ledger import Ledger
 from fedcore.audit.signing import SigningKey
 from fedcore.config.task import TaskFile
-from fedcore.data.cohort import Cohort, open_cohort
+from fedcore.data.cohort import open_cohort
+from fedcore.data.cohort_record import Cohort
+from fedcore.errors import InputError
 from fedcore.exchange import codec
 from fedcore.exchange.memory import MemoryStore
 from fedcore.exchange.store import ObjectStore
 from fedcore.models.catalogue import build
 from fedcore.params import Params
 from fedcore.rounds import coordinator, party, sealed
+from fedcore.rounds.coordinator.asking import REPLIED
 from fedcore.rounds.identity import run_id
-from fedcore.rounds.messages import End, Hello, Member, Record
+from fedcore.rounds.messages import TRAINING, End, Hello, Member, Record
+from fedcore.rounds.statistics_messages import PooledStatistics
+from fedcore.rounds.timeline import Timeline
 from fedcore.rounds.waiting import Watch
+from fedcore.training.pretraining import stage_task
 
 
 @dataclass(frozen=True)
@@ -38,13 +45,16 @@ class Outcome:
     best: Params
     final: Params
     ledgers: Mapping[str, Ledger]
+    statistics: PooledStatistics | None = None
 
 
 @dataclass(frozen=True)
 class World:
     """What a simulation takes from outside; every part can be replaced.
 
-    `stores` holds, by owner, what reaches the exchange otherwise than `store`.
+    `stores` holds, by owner, what reaches the exchange otherwise than `store`. `speeds` gives, by
+    party id, how many seconds a party trains on one image: then a clock of the simulation's own
+    is the watch, training alone takes time, and a record's `seconds` are of that clock.
     """
 
     workdir: Path
@@ -54,6 +64,7 @@ class World:
     random: Callable[[int], bytes] = os.urandom
     on_record: Callable[[Record], None] = lambda _: None
     stores: Mapping[str, ObjectStore] = field(default_factory=dict)
+    speeds: Mapping[str, float] = field(default_factory=dict)
 
     def store_of(self, owner: str) -> ObjectStore:
         """The exchange as the owner reaches it."""
@@ -77,16 +88,34 @@ def simulate(
     guest: str | None = None,
     run: str | None = None,
     weights: Path | None = None,
+    public: Path | None = None,
+    modalities: Mapping[str, str] = MappingProxyType({}),
 ) -> Outcome:
     """Train on `folders` (party id -> data folder); the guest is the first party unless named.
 
-    Raises what the parties and the coordinator raise: `ContractBroken`, `QuorumNotMet`, ...
+    `public` is the guest's folder of public images, for a task with `pretrain`; `modalities` says
+    of each party what its images are, where the task file names modalities. Raises what the
+    parties and the coordinator raise: `ContractBroken`, `QuorumNotMet`, ...
     """
     cohorts = {
-        owner: open_cohort(folder, task, world.workdir / "cache" / owner)
+        owner: open_cohort(
+            folder, task.seen_by(modalities.get(owner)), world.workdir / "cache" / owner
+        )
         for owner, folder in folders.items()
     }
-    return simulate_cohorts(task, cohorts, world, guest=guest, run=run, weights=weights)
+    opened = None
+    if public is not None and task.pretrain is not None:
+        opened = open_cohort(public, stage_task(task), world.workdir / "cache" / "pretrain")
+    return simulate_cohorts(
+        task,
+        cohorts,
+        world,
+        guest=guest,
+        run=run,
+        weights=weights,
+        public=opened,
+        modalities=modalities,
+    )
 
 
 def simulate_cohorts(
@@ -97,8 +126,13 @@ def simulate_cohorts(
     guest: str | None = None,
     run: str | None = None,
     weights: Path | None = None,
+    public: Cohort | None = None,
+    modalities: Mapping[str, str] = MappingProxyType({}),
 ) -> Outcome:
     """`simulate` for data that is open already."""
+    timeline = _timeline(task, cohorts, world.speeds)
+    if world.speeds:
+        world = replace(world, watch=timeline.clock.watch(world.watch.say))
     first = guest or next(iter(cohorts))
     members = tuple(
         Member(party_id=owner, role="guest" if owner == first else "host")
@@ -106,36 +140,72 @@ def simulate_cohorts(
     )
     name = run_id(task, cohorts, run)
     lead = _coordinator_desk(task, members, name, world)
-    desks = [_party_desk(task, one, name, cohorts[one.party_id], world) for one in members]
+    desks = [
+        _party_desk(
+            task, one, name, cohorts[one.party_id], world, public, modalities.get(one.party_id)
+        )
+        for one in members
+    ]
     coordinator.found(lead)
     for desk in desks:
         party.join(desk)
         party.greet(desk, weights)
-    _train(lead, desks, world)
+        party.tell_statistics(desk)
+    _train(lead, {desk.party: desk for desk in desks}, world, timeline)
     return _outcome(lead, desks)
 
 
-def _train(lead: coordinator.Desk, desks: Sequence[party.Desk], world: World) -> None:
+def _train(
+    lead: coordinator.Desk, desks: Mapping[str, party.Desk], world: World, timeline: Timeline
+) -> None:
     """Round after round until the last, or until nothing improves; then the final test."""
     coordinator.welcome(lead)
+    coordinator.gather_statistics(lead)
     model = coordinator.adopt_initial_model(lead)
     done = coordinator.records(lead)
+    for one in done:
+        heard = [owner for owner, said in one.parties.items() if said.status != TRAINING]
+        timeline.replay(one.round, desks, heard)
     while coordinator.goes_on(lead, done):
         begun, number = world.watch.clock(), len(done) + 1
         coordinator.invite(lead, number, done[-1].model if done else model)
-        _answer_all(desks)
-        answers = {desk.party: coordinator.ask(lead, number, desk.party) for desk in desks}
+        answers = _answers(lead, desks, number, timeline)
         coordinator.require_quorum(lead, number, answers)
         coordinator.combine(lead, number, answers)
-        _answer_all(desks)
+        _answer_all(desks[owner] for owner, said in answers.items() if said != TRAINING)
         done.append(coordinator.record(lead, number, world.watch.clock() - begun))
         world.on_record(done[-1])
     coordinator.request_final_test(lead)
-    _answer_all(desks)
+    _answer_all(desks.values())
     coordinator.conclude(lead)
 
 
-def _answer_all(desks: Sequence[party.Desk]) -> None:
+def _answers(
+    lead: coordinator.Desk, desks: Mapping[str, party.Desk], number: int, timeline: Timeline
+) -> dict[str, str]:
+    """Let one party after the other end its training, until the round has the replies it needs."""
+    timeline.open(number, desks)
+    buffer = lead.task.federation.buffer
+    answers: dict[str, str] = {}
+    while timeline.at_work and list(answers.values()).count(REPLIED) != buffer:
+        owner, trained_in = timeline.next_done()
+        if buffer is None:
+            _answer_all([desks[owner]])
+            answers[owner] = coordinator.ask(lead, number, owner)
+        else:
+            _answer_open_round(desks[owner], trained_in, number)
+            answers[owner] = coordinator.hear(lead, number, owner)
+    return {**dict.fromkeys(desks, TRAINING), **answers} if buffer else answers
+
+
+def _answer_open_round(desk: party.Desk, trained_in: int, number: int) -> None:
+    """Train as was asked in one round, and send the update into the one that is open now."""
+    for one in sorted({trained_in, number}):
+        party.train(desk, one)
+        party.upload(desk, one)
+
+
+def _answer_all(desks: Iterable[party.Desk]) -> None:
     """Let every party do the one thing that is asked of it now."""
     for desk in desks:
         request = party.next_request(desk, until=desk.watch.clock())
@@ -148,6 +218,27 @@ def _answer_all(desks: Sequence[party.Desk]) -> None:
             party.score(desk, request.round)
         elif request.kind == "test":
             party.score_final(desk)
+
+
+def _timeline(
+    task: TaskFile, cohorts: Mapping[str, Cohort], speeds: Mapping[str, float]
+) -> Timeline:
+    """How long each party trains, by its images and its speed; no time without speeds."""
+    odd = sorted(speeds.keys() ^ cohorts.keys()) if speeds else []
+    if odd:
+        raise InputError(f"World.speeds: party {odd[0]} is on one side only: name every party")
+    seconds = {
+        owner: speeds.get(owner, 0.0) * _images_per_round(task, len(cohort.train))
+        for owner, cohort in cohorts.items()
+    }
+    return Timeline(seconds, task.federation.max_staleness)
+
+
+def _images_per_round(task: TaskFile, images: int) -> int:
+    federation = task.federation
+    if federation.local_steps is not None:
+        return federation.local_steps * federation.batch_size
+    return federation.local_epochs * images
 
 
 def _coordinator_desk(
@@ -166,7 +257,13 @@ def _coordinator_desk(
 
 
 def _party_desk(
-    task: TaskFile, member: Member, run: str, cohort: Cohort, world: World
+    task: TaskFile,
+    member: Member,
+    run: str,
+    cohort: Cohort,
+    world: World,
+    public: Cohort | None,
+    modality: str | None,
 ) -> party.Desk:
     spool = world.workdir / "spool" / run / member.party_id
     spool.mkdir(parents=True, exist_ok=True)
@@ -180,8 +277,10 @@ def _party_desk(
         watch=world.watch,
         code_version=fedcore.__version__,
         cohort=cohort,
-        network=build(task.model, task.seed),
+        network=build(task.model, task.seed, modality=modality, inputs=task.inputs),
         spool=spool,
+        public=(lambda: public) if public is not None else None,
+        modality=modality,
     )
 
 
@@ -195,4 +294,5 @@ def _outcome(lead: coordinator.Desk, desks: Sequence[party.Desk]) -> Outcome:
         best=codec.decode(sealed.fetch(lead.store, end.best)),
         final=codec.decode(sealed.fetch(lead.store, end.final)),
         ledgers=owners,
+        statistics=coordinator.pooled(lead),
     )

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 import fedcore
-from flows import cli_data, demo, doctor, federated_train
+from flows import cli_data, compare, compare_plan, demo, doctor, federated_train
 from flows.cli_form import Sentences, group, with_examples
 from flows.cli_ledger_app import ledger_app
 from flows.cli_party import party_app
@@ -61,6 +61,59 @@ app.command(
     "The same as python flows/federated_train.py. Interrupted? Run the same command again: it "
     "goes on where it was.",
 )(federated_train.command)
+
+
+@app.command("compare")
+@with_examples
+def compare_command(
+    task: Annotated[Path, typer.Argument(help="the task file", metavar="TASK")],
+    data: Annotated[
+        Path, typer.Option("--data", help="a folder with one sub-folder per party")
+    ] = Path("local_data"),
+    strategies: Annotated[
+        str | None,
+        typer.Option("--strategies", help="names with commas between; by default the task file's"),
+    ] = None,
+    seeds: Annotated[
+        int, typer.Option("--seeds", min=1, max=1000, help="how many, from the task file's on")
+    ] = 1,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="a field of the task file, for all"),
+    ] = None,
+    baselines: Annotated[
+        bool,
+        typer.Option("--baselines/--no-baselines", help="each party alone, and pooled data"),
+    ] = True,
+    output: Annotated[Path, typer.Option("--output", help="where the results go")] = Path(
+        "comparison"
+    ),
+    run: Annotated[
+        str | None, typer.Option("--run", help="a name for a comparison of its own")
+    ] = None,
+) -> None:
+    r"""Strategies side by side on this machine, with spread over seeds and two baselines.
+
+    \b
+    Examples (./local_data has a sub-folder for each party):
+        fedcore compare federated_task.yaml --data ./local_data \
+            --strategies fedavg,fedprox --seeds 5
+        fedcore compare federated_task.yaml --data ./local_data \
+            --strategies fedavg,fedprox:mu=0.1,fedprox:mu=1 --set federation.epochs=10
+
+    Interrupted? Run the same command again: finished trainings are not run again.
+    """
+    wish = compare_plan.Wish(
+        task=task,
+        data=data,
+        output=output,
+        strategies=strategies,
+        seeds=seeds,
+        settings=tuple(settings or ()),
+        baselines=baselines,
+        run=run,
+    )
+    compare.run(wish, Screen(), os.environ)
 
 
 @app.command("demo")
@@ -122,6 +175,10 @@ def data_check(
     state: Annotated[
         Path | None, typer.Option("--state", help="keep what was read, so the next look is quick")
     ] = None,
+    modality: Annotated[
+        str | None,
+        typer.Option("--modality", help="what the images are, where it matters"),
+    ] = None,
 ) -> None:
     r"""What would be used, what is quarantined and why, and whether the data contract holds.
 
@@ -132,7 +189,7 @@ def data_check(
 
     Ends with 0 if the contract holds, else with 2. File names stay on this screen.
     """
-    raise typer.Exit(cli_data.check(folder, config, state, Screen()))
+    raise typer.Exit(cli_data.check(folder, config, state, Screen(), modality))
 
 
 if __name__ == "__main__":

@@ -20,12 +20,19 @@ BROKEN = 2
 PUBLISHED = {"task_type": "classification", "model": {}, "federation": {}}
 
 
-def check(folder: Path, config: Path | None, state: Path | None, screen: Screen) -> int:
+def check(
+    folder: Path,
+    config: Path | None,
+    state: Path | None,
+    screen: Screen,
+    modality: str | None = None,
+) -> int:
     """Survey `folder` and report on `screen`; 0 if the contract holds, else 2.
 
     Raises `DataError` where folder or labels cannot be used, `TaskFileError` for the task file.
     """
-    task = load_task_file(config) if config else TaskFile.model_validate(PUBLISHED)
+    agreed = load_task_file(config) if config else TaskFile.model_validate(PUBLISHED)
+    task = agreed.seen_by(modality)
     with _kept_in(state) as place:
         cohort = _survey(folder, task, place)
         return report(folder, cohort, screen)
@@ -33,15 +40,20 @@ def check(folder: Path, config: Path | None, state: Path | None, screen: Screen)
 
 def report(folder: Path, cohort: data.Cohort, screen: Screen) -> int:
     """Say all there is to say of a cohort; 0 if the contract holds, else 2."""
-    aside = len(cohort.set_aside)
+    aside, things = len(cohort.set_aside), _things(cohort)
     screen.say(
-        f"{folder}: {cohort.files} files: {cohort.files - aside} used, {aside} quarantined; "
-        f"{sum(cohort.class_counts.values())} images of {cohort.patients} patients"
+        f"{folder}: {cohort.files} {things}: {cohort.files - aside} used, {aside} quarantined; "
+        f"{sum(cohort.class_counts.values())} {cohort.unit}s of {cohort.patients} patients"
     )
     _splits(cohort, screen)
     _scanners(cohort, screen)
     _quarantine(cohort, screen)
     return _verdict(cohort, screen)
+
+
+def _things(cohort: data.Cohort) -> str:
+    """What lies in the folder: files, or a table's rows."""
+    return "rows" if cohort.unit == "row" else "files"
 
 
 def _survey(folder: Path, task: TaskFile, state: Path) -> data.Cohort:
@@ -70,7 +82,7 @@ def _kept_in(state: Path | None) -> Iterator[Path]:
 
 
 def _splits(cohort: data.Cohort, screen: Screen) -> None:
-    screen.title("Images of each class in each split")
+    screen.title(f"{cohort.unit.capitalize()}s of each class in each split")
     rows: list[list[object]] = [
         [split, cohort.split_patients[split], *(counts[name] for name in cohort.classes)]
         for split, counts in cohort.images.items()
@@ -97,9 +109,10 @@ def _quarantine(cohort: data.Cohort, screen: Screen) -> None:
         return
     screen.title("Quarantined, by reason")
     counts = Counter(one.reason for one in cohort.set_aside)
-    screen.table(["reason", "files"], sorted(counts.items()))
-    screen.title("Quarantined files (this list stays on this screen)")
-    screen.table(["reason", "file"], [[one.reason, one.path] for one in cohort.set_aside])
+    things = _things(cohort)
+    screen.table(["reason", things], sorted(counts.items()))
+    screen.title(f"Quarantined {things} (this list stays on this screen)")
+    screen.table(["reason", things[:-1]], [[one.reason, one.path] for one in cohort.set_aside])
 
 
 def _verdict(cohort: data.Cohort, screen: Screen) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -12,18 +13,19 @@ from typing import Any
 from fedcore.audit.signing import SigningKey
 from fedcore.config import load_task_file
 from fedcore.config.task import TaskFile, parse_task_file
-from fedcore.errors import InputError, NotThere, nearest, problem
+from fedcore.errors import InputError, NotThere, Unreachable, nearest, problem
 from fedcore.exchange import keys
 from fedcore.exchange.opening import open_store
 from fedcore.exchange.store import ObjectStore
 from fedcore.rounds import sealed
 from fedcore.rounds.identity import run_id
 from fedcore.rounds.messages import Agreement, Member
+from fedcore.rounds.waiting import Watch
 from flows.hub import registry
 from flows.hub.home import Hub
 from flows.hub.registry import PartyEntry
 from flows.weights import resolve
-from tasks.seat import COORDINATOR, Seat
+from tasks.seat import COORDINATOR, Seat, patient
 
 FORM = "the flow run's task_file"
 
@@ -48,19 +50,21 @@ def read_task(task_file: str | Mapping[str, Any]) -> tuple[TaskFile, Path]:
     return load_task_file(path), path
 
 
-def take_seat(hub: Hub, wish: Wish) -> Seat:
-    """The coordinator's seat of a training, saved in the hub.
+def take_seat(hub: Hub, wish: Wish, watch: Watch) -> Seat:
+    """The coordinator's seat of a training, saved in the hub; the exchange is waited for.
 
     A run that was founded before goes on as it was founded: with its parties and first weights.
     """
     task, path = read_task(wish.task_file)
-    entries = _chosen(registry.joined(hub), wish.parties)
-    members = _members(entries)
-    run = run_id(task, [one.party_id for one in members], wish.run)
-    store = open_store(hub.exchange, hub.exchange_environ())
-    founded = _founded(hub, store, run)
-    if founded is not None and wish.parties is None:
-        members = founded.parties
+    store = patient(open_store(hub.exchange, hub.exchange_environ()), watch)
+    joined = _joined(hub, store)
+    founded = _founded(hub, store, wish.run) if wish.run else None
+    if founded is not None and _same(founded, wish.parties):
+        run, members = founded.run, founded.parties
+    else:
+        members = _members(_chosen(joined, wish.parties))
+        run = run_id(task, [one.party_id for one in members], wish.run)
+        founded = _founded(hub, store, run)
     seat = Seat(
         run=run,
         owner=COORDINATOR,
@@ -68,11 +72,31 @@ def take_seat(hub: Hub, wish: Wish) -> Seat:
         members=members,
         exchange=hub.exchange,
         state=str(hub.home),
-        pinned={one.party_id: one.public_key for one in entries if one.public_key},
+        pinned=_keys_of(hub, members),
         tracking_uri=hub.mlflow_url,
     )
     seat.save()
     return seat
+
+
+def _same(founded: Agreement, wanted: Sequence[str] | None) -> bool:
+    """Whether a run that stands goes on: its parties stay, also one that was revoked since."""
+    return wanted is None or {one.party_id for one in founded.parties} == set(wanted)
+
+
+def _keys_of(hub: Hub, members: Sequence[Member]) -> dict[str, str]:
+    """The public keys by which the members joined."""
+    known = {one.party_id: one.public_key for one in registry.entries(hub)}
+    found = {member.party_id: known.get(member.party_id) for member in members}
+    return {party: key for party, key in found.items() if key}
+
+
+def _joined(hub: Hub, store: ObjectStore) -> list[PartyEntry]:
+    """The parties that joined. The registry is not held while the exchange is waited for."""
+    while True:
+        store.prepare()
+        with contextlib.suppress(Unreachable):
+            return registry.joined(hub)
 
 
 def _chosen(joined: Sequence[PartyEntry], wanted: Sequence[str] | None) -> list[PartyEntry]:

@@ -55,9 +55,9 @@ def train(wish: Wish) -> str:
     """Take the seat, have the sessions kept going, and train."""
     hub = hub_here()
     os.environ.update(hub.exchange_environ() | hub.mlflow_environ())
-    seat = take_seat(hub, wish)
-    path = str(seat.path)
     voice = FlowVoice(STOPPED, open_words=True)
+    seat = take_seat(hub, wish, voice.watch())
+    path = str(seat.path)
     attach(path, voice)
     _show(seat, wish)
     with sessions.kept(path, voice.say):
@@ -78,6 +78,10 @@ def _show(seat: Seat, wish: Wish) -> None:
     mine, context = flow_run.id, SyncClientContext.get()
     if mine is None or context is None:
         return
-    chosen = {"run": seat.run, "parties": [member.party_id for member in seat.members]}
+    chosen = {
+        "task_file": seat.task.model_dump(mode="json"),
+        "run": seat.run,
+        "parties": [member.party_id for member in seat.members],
+    }
     parameters = {**flow_run.parameters, **chosen}
     context.client.update_flow_run(UUID(mine), name=seat.run, parameters=parameters)

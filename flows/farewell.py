@@ -6,7 +6,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from fedcore.metrics import Scores, pool
+from fedcore.metrics import Scores, pool_any, read_scores
 from fedcore.rounds.messages import End
 from flows.launch import Plan
 from flows.terminal import Terminal
@@ -24,11 +24,15 @@ def farewell(terminal: Terminal, plan: Plan) -> None:
 
 
 def _learned(end: End) -> str:
-    scores = [Scores.from_json(one) for one in end.scores["best"].values() if one]
-    pooled = pool(scores)
+    pooled = pool_any(read_scores(one) for one in end.scores["best"].values() if one)
     rounds = f"{end.rounds} rounds ({end.reason}), best after round {end.best_round}"
     if pooled is None:
         return f"Trained {rounds}; test scores withheld: too few patients at every party"
+    if not isinstance(pooled, Scores):
+        return (
+            f"Trained {rounds}: concordance index {pooled.concordance:.3f} "
+            f"on {pooled.events} events of {pooled.patients} held-out patients"
+        )
     return (
         f"Trained {rounds}: AUROC {pooled.auroc:.3f}, accuracy {pooled.accuracy:.1%} "
         f"on {pooled.images} held-out images of {pooled.patients} patients"
@@ -41,9 +45,9 @@ def _lies(plan: Plan) -> list[str]:
         return []
     folder = Path(output)
     return [
-        f"  model      {_short(folder / 'best.safetensors')} (and final.safetensors)",
-        f"  report     {_short(folder / 'report.html')}",
-        f"  metrics    {_short(folder / 'metrics.csv')} (and metrics.parquet)",
+        f"  model      {short(folder / 'best.safetensors')} (and final.safetensors)",
+        f"  report     {short(folder / 'report.html')}",
+        f"  metrics    {short(folder / 'metrics.csv')} (and metrics.parquet)",
     ]
 
 
@@ -51,28 +55,37 @@ def _tracking(terminal: Terminal) -> list[str]:
     told = terminal.told.get("registered")
     if told is None:
         return []
-    command = f"{program('mlflow')} ui --backend-store-uri {shlex.quote(told['uri'])}"
-    if told["uri"].startswith("http"):
-        command = told["uri"]
-    return [f"  registered {told['model']} in MLflow", f"  MLflow UI  {command}"]
+    ui = looking_at_mlflow(told["uri"])
+    return [f"  registered {told['model']} in MLflow", f"  MLflow UI  {ui}"]
 
 
 def _prefect(terminal: Terminal) -> list[str]:
     told = terminal.told.get("prefect", {})
-    if told.get("home"):
-        home = _short(Path(told["home"]))
-        return [f"  Prefect UI PREFECT_HOME={home} {program('prefect')} server start"]
-    return [f"  Prefect UI {str(told.get('url', '')).removesuffix('/api')}"]
+    return [f"  Prefect UI {looking_at_prefect(str(told.get('url', '')), told.get('home'))}"]
+
+
+def looking_at_mlflow(uri: str) -> str:
+    """The address of MLflow's pages, or the command that shows a database."""
+    if uri.startswith("http"):
+        return uri
+    return f"{program('mlflow')} ui --backend-store-uri {shlex.quote(uri)}"
+
+
+def looking_at_prefect(url: str, home: str | None) -> str:
+    """The address of Prefect's pages, or the command that shows a temporary server's `home`."""
+    if home:
+        return f"PREFECT_HOME={short(Path(home))} {program('prefect')} server start"
+    return url.removesuffix("/api")
 
 
 def program(name: str) -> str:
     """How to type a program: beside this Python if it lies there, else by its plain name."""
     beside = Path(sys.executable).parent / name
-    return _short(beside) if beside.exists() else name
+    return short(beside) if beside.exists() else name
 
 
-def _short(path: Path) -> str:
-    """Relative to the current folder where that is shorter."""
+def short(path: Path) -> str:
+    """A path as one types it, relative to the current folder where that is shorter."""
     try:
         return shlex.quote(str(path.relative_to(Path.cwd())))
     except ValueError:

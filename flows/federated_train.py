@@ -171,6 +171,10 @@ def command(
     run: Annotated[
         str | None, typer.Option("--run", help="a name for a training of its own")
     ] = None,
+    pretrain: Annotated[
+        Path | None,
+        typer.Option("--pretrain", help="the guest's public images, for a task with pretrain"),
+    ] = None,
 ) -> None:
     """Train one model together with the other parties of the party file.
 
@@ -193,6 +197,7 @@ def command(
             reconnect_interval=reconnect_interval,
             run=run,
             tracking_uri=os.environ.get("MLFLOW_TRACKING_URI"),
+            pretrain=pretrain,
         )
         train(order)
     except FedcoreError as error:

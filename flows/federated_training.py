@@ -13,7 +13,7 @@ from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogHandler
 
 from fedcore.errors import FedcoreError, Interrupted, Superseded
-from tasks.coordinator import closing, opening, rounds, tables, tracked
+from tasks.coordinator import closing, opening, rounds, statistics, tables, tracked
 from tasks.seat import Seat
 
 
@@ -48,6 +48,7 @@ def _train(seat: str, labels: dict[str, str]) -> str:
     if closing.finished(seat):
         return _register(seat)
     opening.welcome(seat)
+    gather_statistics(seat, labels)
     opening.adopt_initial_model(seat)
     while (number := rounds.next_round(seat)) is not None:
         run_round(seat, number, labels)
@@ -62,19 +63,42 @@ def _register(seat: str) -> str:
     return tracked.register(seat)
 
 
+def gather_statistics(seat: str, labels: dict[str, str]) -> None:
+    """Let every party tell of its data, if the task file asks and it was not done before."""
+    telling, until = statistics.telling_parties(seat), rounds.deadline(seat)
+    if not telling:
+        return
+    told = [statistics.await_statistics.submit(seat, one, labels[one], until) for one in telling]
+    for one in told:
+        one.result()
+    statistics.pool_statistics(seat)
+
+
 def run_round(seat: str, number: int, labels: dict[str, str]) -> None:
     """One round: invite, gather, combine, score at home, record; then tell MLflow."""
     begun, until = time.monotonic(), rounds.deadline(seat)
     invited = rounds.invite(seat, number)
-    asked = {one: rounds.ask_party.submit(seat, number, one, labels[one], until) for one in invited}
-    answers = {party: reply.result() for party, reply in asked.items()}
-    admitted = rounds.combine(seat, number, answers)
+    answers = _answers(seat, number, {one: labels[one] for one in invited}, until)
+    scorers = rounds.combine(seat, number, answers)
     until = rounds.deadline(seat)
-    scored = [rounds.await_score.submit(seat, number, one, labels[one], until) for one in admitted]
+    scored = [rounds.await_score.submit(seat, number, one, labels[one], until) for one in scorers]
     for score in scored:
         score.result()
     rounds.record(seat, number, time.monotonic() - begun)
     tracked.track(seat, number)
+
+
+def _answers(
+    seat: str, number: int, invited: dict[str, str], until: float | None
+) -> dict[str, str]:
+    """Everybody's answer: of each party by itself, or all as soon as the first few are there."""
+    if rounds.closes_early(seat):
+        return rounds.gather(seat, number, until)
+    asked = {
+        party: rounds.ask_party.submit(seat, number, party, label, until)
+        for party, label in invited.items()
+    }
+    return {party: reply.result() for party, reply in asked.items()}
 
 
 def run_final_test(seat: str, labels: dict[str, str]) -> None:

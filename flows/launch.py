@@ -27,6 +27,7 @@ class Order:
     reconnect_interval: float = 5.0
     run: str | None = None
     tracking_uri: str | None = None
+    pretrain: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,16 @@ def _meeting_place(order: Order) -> Address:
     return Address("folder", str((order.party_path.parent / address.location).resolve()))
 
 
+def _public_folder(order: Order, owner: str) -> str | None:
+    """The guest's folder of public images: from the command, else from the party file."""
+    guest = order.party_file.guest
+    if owner != guest.id:
+        return None
+    if order.pretrain is not None:
+        return str(order.pretrain.resolve())
+    return str((order.party_path.parent / guest.pretrain).resolve()) if guest.pretrain else None
+
+
 def _state(order: Order) -> Path:
     return (order.output / STATE).resolve()
 
@@ -136,9 +147,20 @@ def _seat(
         exchange=exchange,
         state=str(_state(order)),
         data=str(data.resolve()) if data else None,
+        pretrain=_public_folder(order, owner),
         output=str(output.resolve()) if output else None,
         pinned=pinned,
         coordinator_key=lead.public_key if lead else None,
+        modality=_modality(order, owner),
         reconnect_interval=order.reconnect_interval,
         tracking_uri=order.tracking_uri,
     )
+
+
+def _modality(order: Order, owner: str) -> str | None:
+    """What the party's images are, by the party file; the coordinator has none."""
+    named = {party.id: party.modality for party in order.party_file.parties}
+    modality = named.get(owner)
+    if owner in named:
+        order.task.seen_by(modality)  # a slip is told before anything is started
+    return modality

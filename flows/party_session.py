@@ -25,6 +25,8 @@ def answer(seat: str, label: str) -> str:
     """The whole story of a session that has its seat; why the training ended."""
     session.preprocess(seat, label)
     session.join(seat, label)
+    if session.tells_statistics(seat):
+        session.tell_statistics(seat, label)
     number = 0
     while (request := session.next_request(seat, number)) and request.kind != "end":
         number = max(number, request.round)

@@ -24,12 +24,22 @@ def held(seats: Iterable[Seat]) -> Iterator[None]:
     """
     with contextlib.ExitStack() as stack:
         for seat in seats:
-            stack.callback(os.close, _take(seat))
+            path = seat.path.with_suffix(".lock")
+            stack.enter_context(hold(path, _sentence(seat, path)))
         yield
 
 
-def _take(seat: Seat) -> int:
-    path = seat.path.with_suffix(".lock")
+@contextlib.contextmanager
+def hold(path: Path, taken: str) -> Iterator[None]:
+    """Hold the lock file at `path` as `held` does; `InputError(taken)` when another has it."""
+    descriptor = _take(path, taken)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _take(path: Path, taken: str) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -42,7 +52,7 @@ def _take(seat: Seat) -> int:
         # A file system without locks: a second command goes unnoticed, a first one must work.
         if refused.errno in HELD:
             os.close(descriptor)
-            raise InputError(_sentence(seat, path)) from None
+            raise InputError(taken) from None
     return descriptor
 
 

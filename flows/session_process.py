@@ -41,7 +41,7 @@ class ParentVoice(Voice):
 
 def main(seat: str) -> int:
     """Be a session: 0 at the end, otherwise an `error` event and the error's exit code."""
-    voice = ParentVoice(_events())
+    voice = ParentVoice(events_pipe())
     attach(seat, voice)
     place = Seat.load(seat)
     try:
@@ -60,7 +60,7 @@ def main(seat: str) -> int:
     return 0
 
 
-def _events() -> IO[str]:
+def events_pipe() -> IO[str]:
     """Standard output as the parent's pipe for events alone.
 
     Workers do not inherit it, so the parent sees its end when the session dies; and what a library

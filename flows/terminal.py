@@ -76,8 +76,8 @@ class Terminal:
         row = self._rows[party]
         row.phase, row.patients = "waiting", str(event["patients"])
         self.say(
-            f"{row.label}: {event['images']} images of {event['patients']} patients"
-            f"{_quarantine(event['quarantine'])}"
+            f"{row.label}: {event['images']} {event.get('unit', 'image')}s of "
+            f"{event['patients']} patients{_quarantine(event)}"
         )
         for note in event.get("notes", []):
             self.say(f"{row.label}: {note}")
@@ -111,8 +111,9 @@ def _shown(text: str, longest: int) -> str:
     return printable(cut)
 
 
-def _quarantine(counts: dict[str, int]) -> str:
+def _quarantine(event: dict[str, Any]) -> str:
+    counts, things = event["quarantine"], "rows" if event.get("unit") == "row" else "files"
     if not counts:
         return ", nothing quarantined"
     reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))
-    return f", {sum(counts.values())} files quarantined ({reasons})"
+    return f", {sum(counts.values())} {things} quarantined ({reasons})"

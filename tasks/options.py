@@ -31,6 +31,11 @@ def step(run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
     )
 
 
+def once(run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
+    """As `step`, for what takes long and says for itself why it failed: tried a single time."""
+    return task(task_run_name=run_name, persist_result=False, cache_policy=NO_CACHE)
+
+
 def _worth_repeating(_: Task[..., Any], __: TaskRun, state: State[Any]) -> bool:
     """Not what fedcore refused on purpose: that stays refused."""
     outcome = state.result(raise_on_failure=False)

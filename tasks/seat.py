@@ -30,6 +30,7 @@ from fedcore.rounds.waiting import Watch
 
 COORDINATOR = "coordinator"
 BYTES_PER_MBIT = 1_000_000 / 8
+RECONNECT = 5.0  # seconds between two tries
 
 
 class Seat(Section):
@@ -47,10 +48,12 @@ class Seat(Section):
     data: str | None = None
     output: str | None = None
     weights: str | None = None
+    pretrain: str | None = None
+    modality: str | None = None
     pinned: dict[str, str] = Field(default_factory=dict)
     coordinator_key: str | None = None
     policy: Policy | None = None
-    reconnect_interval: float = 5.0
+    reconnect_interval: float = RECONNECT
     tracking_uri: str | None = None
 
     @property
@@ -105,9 +108,8 @@ class Seat(Section):
 
         Transfers keep to the hours and the bandwidth that the hospital's policy names.
         """
-        complaint = Complaint(watch.say, self.reconnect_interval)
         inner = open_store(self.exchange, environ, self._throttle(watch))
-        return Reconnecting(inner, self.reconnect_interval, complaint, watch.pause, watch.clock)
+        return patient(inner, watch, self.reconnect_interval)
 
     def _throttle(self, watch: Watch) -> Throttle:
         agreed = self.policy.transfer if self.policy else Transfer()
@@ -119,6 +121,11 @@ class Seat(Section):
             pause=watch.pause,
             say=watch.say,
         )
+
+
+def patient(store: ObjectStore, watch: Watch, interval: float = RECONNECT) -> ObjectStore:
+    """The store, tried again every `interval` seconds while it cannot be reached."""
+    return Reconnecting(store, interval, Complaint(watch.say, interval), watch.pause, watch.clock)
 
 
 class Complaint:

@@ -10,25 +10,24 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, RunTag
+from mlflow.entities import RunTag
 
 from fedcore.config.task import TaskFile
 from fedcore.rounds.messages import Agreement, End, Hello, Record
 from tasks.tracking_client import DEFAULT_URI, TrackingAway, connect, reaching, shown
 from tasks.tracking_metrics import Point, of_end, of_round
+from tasks.tracking_points import Clock, log_points, unwritten
 from tasks.tracking_registry import Origin, fetch_weights, register
 from tasks.tracking_runs import REASON, Runs, find_or_create_runs
 
 __all__ = ["Tracking", "TrackingAway", "fetch_weights"]
 
 LOGGED = "fedcore.logged_rounds"
-BATCH = 500  # numbers per request, half of what MLflow takes
-Clock = Callable[[], float]
 
 
 class Tracking:
@@ -134,28 +133,12 @@ class Tracking:
         for point in points:
             by_run[self._runs.of(point.party)].append(point)
         for run, wanted in by_run.items():
-            self._log(run, wanted if known else self._unwritten(run, wanted))
+            missing = wanted if known else unwritten(self._client, run, wanted)
+            log_points(self._client, run, missing, self._clock)
         self._client.log_batch(
             self._runs.parent, tags=[RunTag(name, value) for name, value in tags.items()]
         )
         self._sure = True
-
-    def _log(self, run: str, points: Sequence[Point]) -> None:
-        now = int(self._clock() * 1000)
-        metrics = [Metric(point.name, point.value, now, point.step) for point in points]
-        for start in range(0, len(metrics), BATCH):
-            self._client.log_batch(run, metrics=metrics[start : start + BATCH])
-
-    def _unwritten(self, run: str, points: Sequence[Point]) -> list[Point]:
-        """Those that the metric history of `run` does not hold yet."""
-        started = self._client.get_run(run).data.metrics
-        names = {point.name for point in points} & started.keys()
-        steps = {
-            (name, metric.step)
-            for name in names
-            for metric in self._client.get_metric_history(run, name)
-        }
-        return [point for point in points if (point.name, point.step) not in steps]
 
     def _terminate(self, status: str) -> None:
         for run in (*self._runs.parties.values(), self._runs.parent):

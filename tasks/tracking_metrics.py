@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fedcore.explain.matrix import PERSONAL
 from fedcore.explain.outcome import outcome_of
-from fedcore.metrics import Scores
-from fedcore.rounds.messages import End, PartyResult, Record
+from fedcore.metrics import AnyScores, average
+from fedcore.rounds.messages import End, Numbers, PartyResult, Record
 
 Values = dict[str, float]
 
@@ -33,9 +34,21 @@ def of_round(record: Record) -> list[Point]:
 def of_end(end: End) -> list[Point]:
     """Test metrics of the best model, pooled and per party, at the round it comes from."""
     outcome = outcome_of(end)
-    named: dict[str | None, Values] = {None: _test(outcome.pooled)}
+    averages = average(outcome.reported.values())
+    averaged = {f"test/average_{name}": value for name, value in averages.items()}
+    named: dict[str | None, Values] = {None: _test(outcome.pooled) | _known(averaged)}
     named |= {party: _test(scores) for party, scores in outcome.parties.items()}
-    return _points(named, end.best_round)
+    return [*_points(named, end.best_round), *_own(end)]
+
+
+def _own(end: End) -> list[Point]:
+    """Test metrics of personal models, pooled and per party, at the last round."""
+    if PERSONAL not in end.scores:
+        return []
+    outcome = outcome_of(end, PERSONAL)
+    named: dict[str | None, Values] = {None: _test(outcome.pooled, PERSONAL)}
+    named |= {party: _test(scores, PERSONAL) for party, scores in outcome.parties.items()}
+    return _points(named, end.rounds)
 
 
 def _federated(record: Record) -> Values:
@@ -44,8 +57,14 @@ def _federated(record: Record) -> Values:
             "federated/loss": record.loss,
             "federated/accuracy": record.accuracy,
             "federated/auroc": record.auroc,
+            "federated/concordance": record.concordance,
+            "average/loss": record.average_loss,
+            "average/accuracy": record.average_accuracy,
+            "average/auroc": record.average_auroc,
+            "average/concordance": record.average_concordance,
             "federated/train_loss": record.train_loss,
             "federated/train_accuracy": record.train_accuracy,
+            **_personal("federated/personal_", record.personal),
             "round/seconds": record.seconds,
             "round/bytes_up": float(record.bytes_up),
             "round/bytes_down": float(record.bytes_down),
@@ -62,14 +81,23 @@ def _party(result: PartyResult) -> Values:
             "val/loss": result.loss,
             "val/accuracy": result.accuracy,
             "val/auroc": result.auroc,
+            "val/concordance": result.concordance,
+            **_personal("personal/", result.personal),
             "weight": result.weight,
         }
     )
 
 
-def _test(scores: Scores | None) -> Values:
+def _personal(prefix: str, numbers: Numbers | None) -> dict[str, float | None]:
+    """The headline numbers of personal models; nothing where there are none."""
+    known = numbers.model_dump() if numbers is not None else {}
+    return {f"{prefix}{name}": value for name, value in known.items()}
+
+
+def _test(scores: AnyScores | None, model: str = "") -> Values:
     summary = scores.summary() if scores else {}
-    return _known({f"test/{name}": value for name, value in summary.items()})
+    prefix = f"test/{model}_" if model else "test/"
+    return _known({f"{prefix}{name}": value for name, value in summary.items()})
 
 
 def _known(values: Mapping[str, float | None]) -> Values:

@@ -17,7 +17,10 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 
 class FederatedClassifier(PythonModel):
-    """Probabilities (N, classes) float32 for images (N, channels, height, width) in 0..1."""
+    """Probabilities (N, classes) float32 for images (N, channels, height, width) in 0..1.
+
+    For a table, of a data frame's rows; a survival model gives (N, 1) log relative hazards.
+    """
 
     def load_context(self, context: PythonModelContext) -> None:
         """Rebuild the network from description and weights; raises `ModelError` on misfit."""
@@ -30,10 +33,13 @@ class FederatedClassifier(PythonModel):
         self,
         context: PythonModelContext,  # noqa: ARG002  # the place that MLflow gives it
         model_input: np.ndarray,
-        params: dict[str, Any] | None = None,  # noqa: ARG002  # likewise
+        params: dict[str, Any] | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Probabilities of each class, the rows in the order of the images."""
-        return self.predictor.probabilities(model_input)
+        """What `Predictor.answers` says, the rows in the order of the images or rows asked.
+
+        A cross-modal model needs the parameter `modality`.
+        """
+        return self.predictor.answers(model_input, (params or {}).get("modality") or None)
 
 
 set_model(FederatedClassifier())

@@ -7,6 +7,8 @@ from pathlib import Path
 from safetensors import safe_open
 
 from fedcore.config.task import TaskFile
+from fedcore.encoding.served import served, takes_cells
+from fedcore.models.pixels import OWN_NOTE
 from fedcore.rounds.messages import End
 from tasks.tracking_runs import BATCH_NORM, RUN
 
@@ -26,12 +28,42 @@ def description(task: TaskFile, training: str, end: End, weights: Path) -> str:
     """Where the version comes from, its classes, and a warning where statistics stayed home."""
     origin = f"Best of {end.rounds} rounds (round {end.best_round}) of {training}"
     text = f"{origin}; classes: {', '.join(end.classes)}"
-    if task.federation.batch_norm == "local" and _has_statistics(weights):
+    lacking = _lacking(task, weights)
+    if lacking:
         text += (
-            ". Its BatchNorm statistics are the initial ones (batch_norm: local), so the model "
-            "needs a party's own: best.safetensors in that party's output folder has them."
+            f". Its {lacking[0]} are the initial ones ({lacking[1]}), so the model needs a party's "
+            "own: best.safetensors in that party's output folder has them."
         )
-    return text
+    if task.data.normalize == "own" and task.data.table is None:
+        text += f". It was {OWN_NOTE} (data.normalize: own)."
+    return text + _of_inputs(task)
+
+
+def _of_inputs(task: TaskFile) -> str:
+    """What a table's model takes where only the hospital can prepare it."""
+    table, known = task.data.table, served(task)
+    if table is None or takes_cells(table, known["scaling"]):
+        return ""
+    whose = "the hospital's own training rows"
+    if table.standardise == "federated":
+        whose = "the training rows of all parties (statistics.json)"
+    return (
+        f". It takes encoded inputs ({', '.join(table.inputs)}): missing values filled and columns "
+        f"standardised by {whose}, as the task file says"
+    )
+
+
+def _lacking(task: TaskFile, weights: Path) -> tuple[str, str] | None:
+    """Which part of the network stayed at the parties, and by which setting."""
+    federation = task.federation
+    strategy = f"strategy: {federation.strategy}"
+    if "head" in federation.kept_home:
+        return "last layer's weights", strategy
+    if not federation.kept_home or not _has_statistics(weights):
+        return None
+    if "norms" in federation.kept_home:
+        return "BatchNorm weights and statistics", strategy
+    return "BatchNorm statistics", "batch_norm: local"
 
 
 def _has_statistics(weights: Path) -> bool:

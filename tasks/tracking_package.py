@@ -15,13 +15,14 @@ from typing import Any
 
 import mlflow.pyfunc
 import numpy as np
+import pandas as pd
 from mlflow.models import ModelSignature
-from mlflow.types import Schema, TensorSpec
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
 import fedcore
-from fedcore.config.model import ModelSection
 from fedcore.config.task import TaskFile
-from fedcore.models.pixels import normalisation
+from fedcore.encoding.served import column_types, served
+from fedcore.models.pixels import by_modality, described
 
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "description.json"
@@ -44,8 +45,8 @@ def save_model(
             "description": str(scratch / DESCRIPTION),
         },
         code_paths=[str(Path(fedcore.__file__).parent)],
-        signature=signature_of(task.model),
-        input_example=np.zeros((1, *task.model.input_size), dtype=np.float32),
+        signature=signature_of(task),
+        input_example=example_of(task),
         pip_requirements=requirements(),
     )
 
@@ -55,19 +56,57 @@ def describe(task: TaskFile, classes: tuple[str, ...]) -> dict[str, Any]:
 
     Written here because the predictor can reach torch and the coordinator must not.
     """
-    constants = normalisation(task.data, task.model.input_size[0])
     return {
         "model": task.model.model_dump(mode="json", exclude={"weights"}),
-        "normalisation": {"mean": list(constants.mean), "std": list(constants.std)},
+        "normalisation": described(task.data, task.model.input_size[0]),
         "classes": list(classes),
+        "modalities": {
+            name: one.to_json() for name, one in by_modality(task.data, task.model).items()
+        },
+        **served(task),
     }
 
 
-def signature_of(model: ModelSection) -> ModelSignature:
-    """Images (N, C, H, W) float32 in 0..1 to probabilities (N, classes) float32."""
-    images = TensorSpec(np.dtype(np.float32), (-1, *model.input_size))
-    probabilities = TensorSpec(np.dtype(np.float32), (-1, model.num_classes))
-    return ModelSignature(inputs=Schema([images]), outputs=Schema([probabilities]))
+def signature_of(task: TaskFile) -> ModelSignature:
+    """Images (N, C, H, W) float32 in 0..1 to probabilities (N, classes) float32.
+
+    A table's columns, as they are where the model can encode them; for survival to (N, 1). A
+    cross-modal model takes images of several sizes and is told by the parameter `modality` which
+    these are; without it, it refuses.
+    """
+    model, columns = task.model, _columns(task)
+    shape = (-1, -1, -1) if model.modalities else model.input_size
+    images = TensorSpec(np.dtype(np.float32), (-1, *shape))
+    width = 1 if task.task_type == "survival" else model.num_classes
+    answers = TensorSpec(np.dtype(np.float32), (-1, width))
+    given: list[Any] = [ColSpec(kind, name) for name, kind in columns.items()] or [images]
+    inputs, outputs = Schema(given), Schema([answers])
+    if not model.modalities:
+        return ModelSignature(inputs=inputs, outputs=outputs)
+    told = ParamSchema([ParamSpec("modality", DataType.string, "")])
+    return ModelSignature(inputs=inputs, outputs=outputs, params=told)
+
+
+def _columns(task: TaskFile) -> dict[str, str]:
+    """The table's columns that the model takes; none for images."""
+    table = task.data.table
+    return column_types(table, served(task)["scaling"]) if table is not None else {}
+
+
+def example_of(task: TaskFile) -> Any:
+    """A black image, and, where there are several modalities, that it is of the first one.
+
+    For a table one row: zeros, and of categories that are words the first.
+    """
+    model, table = task.model, task.data.table
+    if table is not None:
+        words = {one.name: one.levels[0] for one in table.features or () if one.levels}
+        kinds = _columns(task).items()
+        row = {name: words[name] if kind == "string" else 0.0 for name, kind in kinds}
+        return pd.DataFrame([row])
+    first = min(model.modalities) if model.modalities else None
+    image = np.zeros((1, *model.size_of(first)), dtype=np.float32)
+    return image if first is None else (image, {"modality": first})
 
 
 def requirements() -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Experiment, Param, Run, RunTag
@@ -44,20 +45,21 @@ def find_or_create_runs(
     client: MlflowClient, task: TaskFile, agreement: Agreement, hellos: Mapping[str, Hello]
 ) -> Runs:
     """All runs of a training, created where missing, set running again where not finished."""
-    experiment = _experiment(client, task.name)
+    experiment = experiment_of(client, task.name)
     parent = _parent(client, experiment, agreement)
-    _fill_params(client, parent, task)
-    _fill_tags(client, parent, _parent_tags(task, agreement))
+    fill_params(client, parent, task.flat())
+    fill_tags(client, parent, _parent_tags(task, agreement))
     nested = _nested(client, experiment, parent.info.run_id, agreement)
     for member in agreement.parties:
         if member.party_id in hellos:
-            _fill_tags(client, nested[member.party_id], _hello_tags(hellos[member.party_id]))
-    _wake(client, (parent, *nested.values()))
+            fill_tags(client, nested[member.party_id], _hello_tags(hellos[member.party_id]))
+    wake(client, (parent, *nested.values()))
     ids = {party: run.info.run_id for party, run in nested.items()}
     return Runs(experiment, parent.info.run_id, ids)
 
 
-def _experiment(client: MlflowClient, name: str) -> str:
+def experiment_of(client: MlflowClient, name: str) -> str:
+    """The id of the experiment of that name: found, brought back, or created."""
     found: Experiment | None = client.get_experiment_by_name(name)
     if found is None:
         return _create_experiment(client, name)
@@ -116,18 +118,17 @@ def _create_nested(
     return client.create_run(experiment, tags=tags, run_name=f"{run} · {member.label}")
 
 
-def _fill_params(client: MlflowClient, run: Run, task: TaskFile) -> None:
+def fill_params(client: MlflowClient, run: Run, fields: Mapping[str, Any]) -> None:
     """Parameters can be written only once, so only those that are missing are."""
     params = [
-        Param(name, _text(value))
-        for name, value in task.flat().items()
-        if name not in run.data.params
+        Param(name, _text(value)) for name, value in fields.items() if name not in run.data.params
     ]
     for start in range(0, len(params), PARAMS_LIMIT):
         client.log_batch(run.info.run_id, params=params[start : start + PARAMS_LIMIT])
 
 
-def _fill_tags(client: MlflowClient, run: Run, tags: Mapping[str, str]) -> None:
+def fill_tags(client: MlflowClient, run: Run, tags: Mapping[str, str]) -> None:
+    """Write the tags that `run` does not have or has with other values."""
     changed = [
         RunTag(name, value) for name, value in tags.items() if run.data.tags.get(name) != value
     ]
@@ -156,7 +157,7 @@ def _hello_tags(hello: Hello) -> dict[str, str]:
     }
 
 
-def _wake(client: MlflowClient, runs: Iterable[Run]) -> None:
+def wake(client: MlflowClient, runs: Iterable[Run]) -> None:
     """A training that failed and goes on is running again; a finished one stays finished."""
     for run in runs:
         if run.info.status in ("FAILED", "KILLED"):

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import yaml
 
@@ -32,6 +33,7 @@ class Site:
     arguments: list[str]
     environ: Mapping[str, str] = field(default_factory=dict)
     process: subprocess.Popen[str] | None = None
+    program: ClassVar[tuple[str, ...]] = (sys.executable, str(SCRIPT))
 
     @property
     def output(self) -> Path:
@@ -45,7 +47,7 @@ class Site:
         """Start the command, or start it again."""
         with (self.folder / "printed.txt").open("a") as printed:
             self.process = subprocess.Popen(
-                [sys.executable, str(SCRIPT), *self.arguments, "--output", str(self.output)],
+                [*self.program, *self.arguments, "--output", str(self.output)],
                 stdin=subprocess.DEVNULL,
                 stdout=printed,
                 stderr=subprocess.STDOUT,
@@ -54,6 +56,7 @@ class Site:
                 env={
                     **os.environ,
                     "OMP_NUM_THREADS": "1",
+                    "PYTHONPATH": str(ROOT),
                     **own_state(self.folder),
                     **self.environ,
                 },

@@ -12,6 +12,7 @@ from PIL import Image
 
 from fedcore.audit.ledger import Ledger
 from fedcore.audit.signing import SigningKey
+from fedcore.config.federation import SGD_ONLY
 from fedcore.config.task import TaskFile
 from fedcore.exchange import codec, keys
 from fedcore.exchange.memory import MemoryStore
@@ -27,18 +28,29 @@ CLASSES = ("NORMAL", "PNEUMONIA")
 BYTES = b"fixed "
 
 
-def task_file(**federation: object) -> TaskFile:
-    """A task for images of 16 pixels; `federation` overrides that section."""
+def task_file(training: Mapping[str, object] | None = None, **federation: object) -> TaskFile:
+    """A task for images of 16 pixels; `federation` and `training` override those sections.
+
+    A strategy that needs sgd has it.
+    """
+    optimizer = "sgd" if federation.get("strategy") in SGD_ONLY else "adam"
     section = {"strategy": "fedavg", "epochs": 2, "batch_size": 8, "lr": 0.01, **federation}
     content = {
         "task_type": "classification",
         "name": "chest",
         "model": {"name": "cnn", "input_size": [1, 16, 16], "num_classes": 2},
         "federation": section,
-        "training": {"threads": 1},
+        "training": {"threads": 1, "optimizer": optimizer, **(training or {})},
         "data": {"min_reported": 1, "min_patients": 2, "validation": 0.25, "test": 0.25},
     }
     return TaskFile.model_validate(content)
+
+
+def asking(level: str = "full", least: int = 1, **federation: object) -> TaskFile:
+    """The task of the stories, with statistics."""
+    task = task_file(**federation)
+    data = task.data.model_copy(update={"statistics": level, "min_reported": least})
+    return task.model_copy(update={"data": data})
 
 
 class Time:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedcore.metrics import BINS, Scores, area_under_roc, calibration, pool, roc_curve
+from fedcore.metrics import BINS, Scores, area_under_roc, average, calibration, pool, roc_curve
 
 
 @st.composite
@@ -159,6 +159,8 @@ def good() -> dict:
         ("images", -2),
         ("loss_sum", math.nan),
         ("loss_sum", math.inf),
+        ("loss_sum", 10**400),
+        ("loss_sum", 1.7e308),
         ("loss_sum", "0.5"),
         ("loss_sum", None),
         ("confusion", []),
@@ -237,3 +239,20 @@ def test_calibration_of_an_honest_forecast_is_the_diagonal():
     for mean, share, count in calibration(negatives, positives):
         assert mean == pytest.approx(share)
         assert count == 2 * BINS * BINS // 10
+
+
+def test_the_plain_average_is_of_the_parties_and_not_of_the_images():
+    large = Scores.of(np.tile([0.9, 0.1], (8, 1)), np.zeros(8, np.int64), 0.8, 8)
+    small = Scores.of(np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([1, 1]), 2.4, 2)
+    both = average([large, small])
+    assert both["accuracy"] == (1.0 + 0.5) / 2
+    assert both["loss"] == pytest.approx((0.1 + 1.2) / 2)
+    assert math.isnan(both["auroc"])  # at neither are there both classes
+    assert pool([large, small]).accuracy == 0.9
+
+
+def test_a_number_that_one_party_lacks_is_the_mean_of_the_others():
+    one_sided = Scores.of(np.array([[0.9, 0.1]]), np.array([0]), 0.1, 1)
+    known = Scores.of(np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 1]), 0.2, 2)
+    assert average([one_sided, known])["auroc"] == 1.0
+    assert average([]) == {}

@@ -208,3 +208,15 @@ def test_a_name_that_is_not_there_cannot_be_selected():
     with pytest.raises(KeyError):
         params.select({"a": np.ones(1)}, ["a", "b"])
     assert list(params.select({"a": np.ones(1), "b": np.ones(1)}, ["b"])) == ["b"]
+
+
+@given(MODELS, st.sampled_from(["control/", "x/"]))
+def test_what_stands_under_a_prefix_comes_back_and_nothing_else(model, prefix):
+    named = params.prefixed(prefix, model)
+    assert same(params.part({**named, "other": np.ones(1)}, prefix), model)
+
+
+def test_gradients_move_floats_and_none_of_batch_norms_statistics():
+    names = ["bn.weight", "bn.running_mean", "running_var", "x.num_batches_tracked"]
+    state = {name: np.zeros(2, np.float32) for name in names} | {"count": np.zeros(2, np.int64)}
+    assert list(params.learned(state)) == ["bn.weight"]

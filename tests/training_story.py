@@ -107,6 +107,7 @@ def record(number: int, parties=PARTIES, absent=(), withheld=(), run: str = RUN)
         bytes_down=3 * 1_200_000,
         seconds=12.5 + number / 7,
         **means,
+        **{f"average_{name}": means[name] for name in ("loss", "accuracy", "auroc") if means},
     )
 
 

@@ -1,4 +1,4 @@
-"""The task file's section `data`: labels, splits, pixels and the data contract."""
+"""The task file's section `data`: labels, splits, pixels or columns, and the data contract."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from fedcore.config.base import Section, misfit
+from fedcore.config.table import TableSection
 
 
 class DataSection(Section):
@@ -25,11 +26,17 @@ class DataSection(Section):
     frame: Literal["first", "middle", "last", "all"] = Field(
         "middle", description="which frame of a multi-frame object is used"
     )
-    normalize: Literal["imagenet", "none"] = Field(
-        "imagenet", description="mean and standard deviation that images are normalised with"
+    normalize: Literal["imagenet", "none", "own"] = Field(
+        "imagenet",
+        description="mean and standard deviation of images; own: each party's training pixels'",
     )
     validation: float = Field(0.15, ge=0, lt=1, description="share of patients for validation")
     test: float = Field(0.15, ge=0, lt=1, description="share of patients for the final test")
+    split_file: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\.(csv|parquet)$",
+        description="a .csv or .parquet in each party's data folder that says each image's split",
+    )
     min_patients: int = Field(5, ge=1, description="fewer training patients break the contract")
     require_all_classes: bool = Field(
         True, description="each party must have every class among its training images"
@@ -39,6 +46,14 @@ class DataSection(Section):
     )
     min_reported: int = Field(
         5, ge=1, description="metrics over fewer patients are withheld at the hospital"
+    )
+    statistics: Literal["none", "counts", "full"] = Field(
+        "none",
+        description="what is told of the data before the training: nothing, how many of which "
+        "kind, or also means, standard deviations and histograms",
+    )
+    table: TableSection | None = Field(
+        None, description="the data is a clinical table with these columns, in place of images"
     )
 
     @model_validator(mode="after")

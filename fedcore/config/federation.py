@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from fedcore.config.base import Section
+from fedcore.config.base import Section, misfit
+from fedcore.config.robust import ROBUST, least_updates
 from fedcore.errors import nearest
 
-STRATEGIES = ("fedavg", "fedprox")
-METRICS = ("accuracy", "auroc", "loss")
+# A round of these closes when the first few replies are there; the others train on.
+ASYNCHRONOUS = ("fedbuff", "fedasync")
+STRATEGIES = (
+    "fedavg",
+    "fedavgm",
+    "fedadam",
+    "fedyogi",
+    "fedadagrad",
+    "fedprox",
+    "fednova",
+    "scaffold",
+    "fedbn",
+    "fedper",
+    "fedrep",
+    "ditto",
+    *ROBUST,
+    *ASYNCHRONOUS,
+)
+# What these strategies add up at a party is a sum of gradients; adaptive optimisers take no such.
+SGD_ONLY = ("fednova", "scaffold")
+METRICS = ("accuracy", "auroc", "loss", "concordance")
+# The pooled value, or the plain average of the parties' own.
+SELECTIONS = (*METRICS, *(f"average_{name}" for name in METRICS))
+Part = Literal["norms", "statistics", "head"]
+# What each strategy leaves at the party; the others share the whole network.
+STAYS_HOME: dict[str, Part] = {"fedbn": "norms", "fedper": "head", "fedrep": "head"}
 
 
 class EarlyStopping(Section):
@@ -34,6 +59,47 @@ class FederationSection(Section):
         None, ge=1, description="optimiser steps per round, in place of local_epochs"
     )
     mu: float = Field(0.01, ge=0, description="weight of FedProx's proximal term")
+    server_lr: float | None = Field(
+        None,
+        gt=0,
+        le=100,
+        description="learning rate at the coordinator; by default 1, and 0.1 with fedadam, "
+        "fedyogi, fedadagrad",
+    )
+    server_momentum: float = Field(
+        0.9, ge=0, lt=1, description="momentum of fedavgm at the coordinator"
+    )
+    beta1: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="decay of the first moment in fedadam, fedyogi (by default 0.9), "
+        "fedadagrad (by default 0)",
+    )
+    beta2: float = Field(
+        0.99, ge=0, le=1, description="decay of the second moment in fedadam, fedyogi"
+    )
+    tau: float = Field(
+        0.001, gt=0, le=100, description="degree of adaptivity of fedadam, fedyogi, fedadagrad"
+    )
+    control: Literal["option_1", "option_2"] = Field(
+        "option_2",
+        description="scaffold's control variate: the gradient at the global model, or the mean "
+        "gradient of the round",
+    )
+    head_epochs: int = Field(
+        10, ge=1, le=1000, description="fedrep: passes that train the head alone, before the body"
+    )
+    lam: float = Field(
+        0.1, ge=0, description="ditto: how strongly the personal model is drawn to the global one"
+    )
+    finetune_epochs: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="after the end, passes of each party over its own data from the best model; "
+        "what comes of it stays there",
+    )
     weighting: Literal["patients", "images", "equal"] = Field(
         "patients", description="what a party's update is weighted by"
     )
@@ -52,6 +118,27 @@ class FederationSection(Section):
     late: Literal["discard", "next_round"] = Field(
         "discard", description="a reply after the deadline: lost, or counted in the next open round"
     )
+    hostile: int = Field(
+        1, ge=0, le=10_000, description="how many parties a robust strategy must withstand"
+    )
+    selected: int | None = Field(
+        None, ge=1, description="updates multi_krum averages; by default all but hostile + 2"
+    )
+    max_norm: float | None = Field(
+        None, gt=0, description="norm of norm_clipping; by default the round's median norm"
+    )
+    buffer_size: int | None = Field(
+        None, ge=1, description="replies that close a round of fedbuff; by default 2"
+    )
+    staleness_exponent: float = Field(
+        0.5, ge=0, le=100, description="a of the weight (1 + t)^-a of an update t rounds old"
+    )
+    max_staleness: int | None = Field(
+        None, ge=0, description="a late update older than so many rounds is refused"
+    )
+    mixing: float = Field(
+        0.6, gt=0, le=1, description="share of a fresh party's model in fedasync's next one"
+    )
     select_by: str = Field("auroc", description="the validation metric that names the best round")
     early_stopping: EarlyStopping | None = Field(None, description="stop without improvement")
 
@@ -65,6 +152,69 @@ class FederationSection(Section):
     @field_validator("select_by")
     @classmethod
     def _known_metric(cls, name: str) -> str:
-        if name not in METRICS:
-            raise ValueError(f"no such metric; {nearest(name, METRICS)}")
+        if name not in SELECTIONS:
+            raise ValueError(f"no such metric; {nearest(name, SELECTIONS)}")
         return name
+
+    @model_validator(mode="before")
+    @classmethod
+    def _late_counts(cls, content: object) -> object:
+        """What is late to one round of an asynchronous strategy counts in the next."""
+        if isinstance(content, dict) and content.get("strategy") in ASYNCHRONOUS:
+            return {"late": "next_round", **content}
+        return content
+
+    @model_validator(mode="after")
+    def _asynchronous_fits(self) -> Self:
+        if self.buffer is None:
+            return self
+        if self.late == "discard":
+            remedy = f"{self.strategy} lives on late updates; write next_round or leave it out"
+            raise misfit("late", self.late, remedy)
+        if self.strategy == "fedasync" and self.buffer_size not in (None, 1):
+            remedy = "fedasync takes one reply at a time; choose fedbuff or leave it out"
+            raise misfit("buffer_size", self.buffer_size, remedy)
+        if self.quorum is not None and self.quorum > self.buffer:
+            remedy = f"a round closes with {self.buffer} replies; demand at most so many"
+            raise misfit("quorum", self.quorum, remedy)
+        return self
+
+    @model_validator(mode="after")
+    def _quorum_withstands(self) -> Self:
+        if self.quorum is not None and self.quorum < self.least_updates:
+            remedy = f"{self.strategy} needs {self.least_updates} updates; demand at least so many"
+            raise misfit("quorum", self.quorum, remedy)
+        return self
+
+    @property
+    def buffer(self) -> int | None:
+        """How many replies close a round; `None` where all parties are waited for."""
+        sizes = {"fedbuff": self.buffer_size or 2, "fedasync": 1}
+        return sizes.get(self.strategy)
+
+    @property
+    def least_updates(self) -> int:
+        """How many updates a round needs for what the strategy promises."""
+        if self.strategy == "norm_clipping" and self.max_norm is not None:
+            return 1
+        return least_updates(self.strategy, self.hostile, self.selected)
+
+    @model_validator(mode="after")
+    def _one_personal_model(self) -> Self:
+        if self.strategy == "ditto" and self.finetune_epochs:
+            remedy = "ditto makes personal models already: leave it at 0"
+            raise misfit("finetune_epochs", self.finetune_epochs, remedy)
+        return self
+
+    @property
+    def kept_home(self) -> frozenset[Part]:
+        """The parts of the network that never leave a party."""
+        parts: set[Part] = {"statistics"} if self.batch_norm == "local" else set()
+        if self.strategy in STAYS_HOME:
+            parts.add(STAYS_HOME[self.strategy])
+        return frozenset(parts)
+
+    @property
+    def personal(self) -> bool:
+        """Whether each party has a model of its own beside the global one."""
+        return self.strategy == "ditto" or self.finetune_epochs > 0

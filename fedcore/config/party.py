@@ -27,7 +27,7 @@ __all__ = [
 
 Role = Literal["guest", "host"]
 # Names of files and of table rows beside the parties'.
-RESERVED = frozenset({"coordinator", "federated"})
+RESERVED = frozenset({"coordinator", "federated", "average"})
 WEB_ADDRESS = re.compile(r"https?://[^\s@/]+(/\S*)?")
 
 
@@ -57,8 +57,14 @@ class PartyRef(Section):
         None, description="the exchange: IP:PORT or http(s)://host:port/bucket of S3, or a folder"
     )
     data: str | None = Field(None, description="this party's local data folder")
+    pretrain: str | None = Field(
+        None, description="the guest's folder of public images, for a task with pretrain"
+    )
     public_key: str | None = Field(
         None, description="Ed25519 public key in hex, to pin the party's identity"
+    )
+    modality: str | None = Field(
+        None, description="what this party's images are, where the task file names modalities"
     )
 
     @field_validator("party_id", mode="before")

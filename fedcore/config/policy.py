@@ -20,8 +20,8 @@ __all__ = ["EVERYTHING", "TEMPLATE", "Leaving", "Policy", "Transfer", "load_poli
 
 HEX = re.compile(r"[0-9a-f]{64}")
 WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
-Metric = Literal["loss", "accuracy", "scores"]
-METRICS: tuple[Metric, ...] = ("loss", "accuracy", "scores")
+Metric = Literal["loss", "accuracy", "scores", "statistics"]
+METRICS: tuple[Metric, ...] = ("loss", "accuracy", "scores", "statistics")
 
 
 class Leaving(Section):
@@ -33,7 +33,13 @@ class Leaving(Section):
     metrics: tuple[Metric, ...] = Field(
         METRICS,
         description="numbers that may leave: loss and accuracy of the training, "
-        "scores (counts and histograms) of global models on validation and test patients",
+        "scores (counts and histograms) of global models on validation and test patients, "
+        "statistics (counts, means, deviations and histograms) of the data before a training",
+    )
+    local_model: bool = Field(
+        False,
+        description="whether the other hospitals may receive what the network learned here alone, "
+        "to score it on their patients (evaluation.cross_site)",
     )
     min_reported: int = Field(
         5,
@@ -49,7 +55,7 @@ class Leaving(Section):
 
 
 # Nobody's policy: what the task file says goes (simulations, and the command that a person types).
-EVERYTHING = Leaving(min_reported=1)
+EVERYTHING = Leaving(min_reported=1, local_model=True)
 
 
 class Transfer(Section):
@@ -186,7 +192,11 @@ leaving:
   update: true
   # loss, accuracy: of the training, one number each per round.
   # scores: counts and histograms of global models on validation and test patients.
-  metrics: [loss, accuracy, scores]
+  # statistics: once before a training, if its task file asks: counts, means, standard deviations
+  # and histograms of the data's columns or images.
+  metrics: [loss, accuracy, scores, statistics]
+  # The last model of this hospital alone, to every other hospital (evaluation.cross_site).
+  local_model: false
   # Numbers over fewer patients than this stay here, whatever the task file says.
   min_reported: 5
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -12,9 +13,12 @@ from pydantic import Field, model_validator
 
 from fedcore.config.base import Section, misfit, validate
 from fedcore.config.data import DataSection
-from fedcore.config.federation import FederationSection
+from fedcore.config.evaluation import EvaluationSection
+from fedcore.config.federation import SGD_ONLY, FederationSection
 from fedcore.config.model import ModelSection
+from fedcore.config.pretrain import PretrainSection
 from fedcore.config.reading import parse_yaml, read_text
+from fedcore.config.table_fit import table_misfits
 from fedcore.config.training import TrainingSection
 from fedcore.errors import TaskFileError
 
@@ -22,25 +26,107 @@ from fedcore.errors import TaskFileError
 class TaskFile(Section):
     """The whole task file; frozen, hashed, and identical at every party."""
 
-    task_type: Literal["classification"] = Field(description="what is learned: classification")
+    task_type: Literal["classification", "survival"] = Field(
+        description="what is learned: classification, or survival from a table"
+    )
     name: str = Field(
         "federated-classification",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$",
         description="names the MLflow experiment and the registered model; letters, digits, . _ -",
     )
     seed: int = Field(0, ge=0, lt=2**31, description="initial weights and data order follow it")
+    data_seed: int | None = Field(
+        None, ge=0, lt=2**31, description="order and mirroring of the images follow it, not seed"
+    )
     model: ModelSection = Field(description="which network is trained")
     federation: FederationSection = Field(description="how the rounds go")
     training: TrainingSection = Field(TrainingSection(), description="training inside a round")
     data: DataSection = Field(DataSection(), description="labels, splits and the data contract")
+    pretrain: PretrainSection | None = Field(
+        None, description="a stage on public images at the guest before the first round"
+    )
+
+    evaluation: EvaluationSection = Field(
+        EvaluationSection(), description="what the final test looks at"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _survival_is_selected_by_concordance(cls, content: Any) -> Any:
+        """Write out what `select_by` is where nobody says it."""
+        if not isinstance(content, dict) or content.get("task_type") != "survival":
+            return content
+        federation = content.get("federation")
+        if not isinstance(federation, dict) or "select_by" in federation:
+            return content
+        return {**content, "federation": {**federation, "select_by": "concordance"}}
+
+    @model_validator(mode="after")
+    def _table_agrees(self) -> Self:
+        for field, value, remedy in table_misfits(
+            self.task_type, self.model, self.federation, self.data
+        ):
+            raise misfit(field, value, remedy)
+        if self.data.table is not None and self.pretrain is not None:
+            raise misfit("pretrain", "a stage", "it is for images: leave it out for a table")
+        return self
 
     @model_validator(mode="after")
     def _classes_agree(self) -> Self:
         names, number = self.data.classes, self.model.num_classes
+        if self.task_type == "survival":
+            return self
         if names is not None and len(names) != number:
             remedy = f"name {number} classes or change model.num_classes, which is {number}"
             raise misfit("data.classes", names, remedy)
         return self
+
+    @property
+    def inputs(self) -> int | None:
+        """How many inputs a table's encoding gives the model; `None` for images."""
+        return len(self.data.table.inputs) if self.data.table else None
+
+    @model_validator(mode="after")
+    def _optimizer_fits(self) -> Self:
+        strategy, training = self.federation.strategy, self.training
+        if strategy not in SGD_ONLY:
+            return self
+        meant = f"as {strategy} is defined for sums of gradients"
+        if strategy == "scaffold" and self.model.modalities:
+            remedy = "choose another: scaffold's controls are of one network that all share"
+            raise misfit("federation.strategy", strategy, remedy)
+        if training.optimizer != "sgd":
+            raise misfit("training.optimizer", training.optimizer, f"write sgd, {meant}")
+        if training.optimizer_state != "fresh":
+            remedy = f"write fresh, {meant} of one round"
+            raise misfit("training.optimizer_state", training.optimizer_state, remedy)
+        if training.backbone_lr != 1:
+            remedy = f"leave it at 1, {meant} with one learning rate"
+            raise misfit("training.backbone_lr", training.backbone_lr, remedy)
+        return self
+
+    @model_validator(mode="after")
+    def _public_classes_agree(self) -> Self:
+        stage = self.pretrain
+        if stage is not None and stage.classes is not None:
+            number = stage.num_classes or self.model.num_classes
+            if len(set(stage.classes)) != number:
+                remedy = f"name {number} different classes or change pretrain.num_classes"
+                raise misfit("pretrain.classes", stage.classes, remedy)
+        return self
+
+    def seen_by(self, modality: str | None) -> Self:
+        """The task as a party of that modality trains it: with that modality's input size.
+
+        Raises `TaskFileError` unless the task file knows the modality, or knows none and none is
+        given.
+        """
+        if not self.model.knows(modality):
+            raise TaskFileError(_no_such_modality(modality, self.model.modalities))
+        if modality is None:
+            return self
+        size = {"input_size": self.model.size_of(modality)}
+        return self.model_copy(update={"model": self.model.model_copy(update=size)})
 
     def fingerprint(self) -> str:
         """SHA-256 of the canonical form with all defaults written out; the same at every party."""
@@ -75,6 +161,18 @@ def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
         for name in names
         if ours.get(name) != theirs.get(name)
     ]
+
+
+def _no_such_modality(modality: str | None, known: Collection[str] | None) -> str:
+    if known is None:
+        return (
+            f"party file: modality is {modality!r} and the task file names none: leave it out, or "
+            "agree on model.modalities"
+        )
+    return (
+        f"party file: modality is {modality!r}: the task file knows {', '.join(sorted(known))}: "
+        "name the one that this party's images have"
+    )
 
 
 def _flatten(value: Any, prefix: str) -> dict[str, Any]:

@@ -2,24 +2,84 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
-from fedcore.config.base import Section
+from fedcore.config.base import Section, misfit
+
+
+class Freeze(Section):
+    """Layers that are not trained for some rounds."""
+
+    layers: str = Field(
+        description="backbone (all but the classifier), head (the classifier), or a layer's name"
+    )
+    from_round: int = Field(1, ge=1, description="the first round in which they are frozen")
+    until_round: int | None = Field(
+        None, ge=1, description="the last round in which they are frozen; by default all"
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.until_round is not None and self.until_round < self.from_round:
+            remedy = f"write from_round, which is {self.from_round}, or more"
+            raise misfit("until_round", self.until_round, remedy)
+        return self
+
+    def holds_in(self, number: int) -> bool:
+        """Whether the layers are frozen in round `number`."""
+        return self.from_round <= number <= (self.until_round or number)
 
 
 class TrainingSection(Section):
     """How a party trains inside a round."""
 
-    optimizer: Literal["sgd", "adam", "adamw"] = Field("adam", description="re-created every round")
+    optimizer: Literal["sgd", "adam", "adamw"] = Field(
+        "adam", description="what follows the gradients downhill"
+    )
+    optimizer_state: Literal["fresh", "kept"] = Field(
+        "fresh", description="the optimiser's moments: anew every round, or kept at the party"
+    )
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd")
-    weight_decay: float = Field(0.0, ge=0, description="L2 regularisation (decoupled in adamw)")
+    nesterov: bool = Field(False, description="Nesterov's form of sgd's momentum")
+    dampening: float = Field(0.0, ge=0, le=1, description="dampening of sgd's momentum")
+    betas: tuple[float, float] = Field(
+        (0.9, 0.999), description="decay of the two moments of adam and adamw"
+    )
+    eps: float = Field(1e-8, gt=0, le=1, description="what adam and adamw add to the denominator")
+    weight_decay: float = Field(
+        0.0, ge=0, description="L2 regularisation in the optimiser (decoupled in adamw)"
+    )
+    l1: float = Field(0.0, ge=0, description="weight of the sum of absolute weights in the loss")
+    l2: float = Field(0.0, ge=0, description="weight of the sum of squared weights in the loss")
+    max_grad_norm: float | None = Field(
+        None, gt=0, description="clip each step's whole gradient to this L2 norm"
+    )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="share of each label that is spread over all classes"
+    )
     schedule: Literal["constant", "step", "cosine", "onecycle"] = Field(
         "constant", description="course of the learning rate over the whole training"
     )
     step_rounds: int = Field(10, ge=1, description="rounds between two steps of schedule step")
     step_factor: float = Field(0.1, gt=0, le=1, description="factor of each step of schedule step")
+    warmup_rounds: int = Field(0, ge=0, description="rounds in which the learning rate rises")
+    warmup_steps: int = Field(
+        0, ge=0, description="the same in steps of the party, in place of warmup_rounds"
+    )
+    shuffle: bool = Field(True, description="a new order of the images in every pass")
+    drop_last: bool = Field(False, description="leave out a pass's last batch if it is not full")
+    join_single: bool = Field(
+        True, description="a single image left over joins the batch before, as BatchNorm needs"
+    )
+    loader: Literal["per_round", "continuing"] = Field(
+        "per_round", description="a round begins a new pass, or goes on where the last one stopped"
+    )
+    freeze: tuple[Freeze, ...] = Field((), description="which layers are not trained, and when")
+    backbone_lr: float = Field(
+        1.0, gt=0, le=1000, description="factor on the learning rate of all but the classifier"
+    )
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="weigh classes by the inverse of their frequency at the party"
     )
@@ -33,6 +93,40 @@ class TrainingSection(Section):
         "auto", description="memory layout; auto: on where bfloat16 is used"
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU where present")
+    ties: Literal["efron", "breslow"] = Field(
+        "efron", description="cox: how events at the same time share a risk set"
+    )
+    cox_mean: Literal["events", "patients"] = Field(
+        "events", description="cox: what a batch's loss is divided by"
+    )
     threads: int | None = Field(
         None, ge=1, le=1024, description="CPU threads; by default half of the logical cores"
     )
+
+    @field_validator("freeze", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return [value] if isinstance(value, dict) else value
+
+    @field_validator("betas")
+    @classmethod
+    def _below_one(cls, betas: tuple[float, float]) -> tuple[float, float]:
+        if not all(0 <= one < 1 for one in betas):
+            raise ValueError("write two numbers from 0 to below 1")
+        return betas
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.nesterov and (self.momentum == 0 or self.dampening != 0):
+            both = f"momentum is {self.momentum:g} and dampening {self.dampening:g}"
+            remedy = f"give it a momentum above 0 and no dampening: {both}"
+            raise misfit("nesterov", self.nesterov, remedy)
+        if self.warmup_rounds and self.warmup_steps:
+            remedy = f"give one of the two: warmup_rounds is {self.warmup_rounds}"
+            raise misfit("warmup_steps", self.warmup_steps, remedy)
+        return self
+
+    @property
+    def carries(self) -> bool:
+        """Whether a party carries something at home from each round to the next."""
+        return self.loader == "continuing" or self.optimizer_state == "kept"

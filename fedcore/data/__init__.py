@@ -10,7 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fedcore.data.cohort import Cohort, open_cohort, survey_folder
+    from fedcore.data.cohort import open_cohort, survey_folder
+    from fedcore.data.cohort_record import Cohort
     from fedcore.data.dataset import MedicalImageDataset
     from fedcore.data.decode import decode_file
     from fedcore.data.images import ArrayImages, ImageSet
@@ -30,7 +31,7 @@ __all__ = [
 
 _HOMES = {
     "ArrayImages": "images",
-    "Cohort": "cohort",
+    "Cohort": "cohort_record",
     "ImageSet": "images",
     "MedicalImageDataset": "dataset",
     "decode_file": "decode",

@@ -20,13 +20,16 @@ from fedcore.audit.durable import replace_with
 from fedcore.config import TaskFile
 from fedcore.data import contract
 from fedcore.data.cache import DEFAULT_LIMIT, PixelCache
-from fedcore.data.images import ImageSet, Labels, Pixels
+from fedcore.data.cohort_record import Cohort
+from fedcore.data.given_splits import read_splits, with_named_splits
+from fedcore.data.image_columns import ImageColumns
+from fedcore.data.images import Labels, Pixels, PixelStatistics, measure_pixels
 from fedcore.data.index import open_index
 from fedcore.data.intake import Known, Progress, Recipe, image_key, list_files, take_in
 from fedcore.data.labels import assign, class_names, declared, open_labels
 from fedcore.data.preprocess import Preprocessing
 from fedcore.data.samples import Sample, SetAside, give_splits, sort_out
-from fedcore.data.splits import Split
+from fedcore.data.splits import SPLITS, Split
 from fedcore.errors import ContractBroken
 
 
@@ -39,10 +42,17 @@ class CachedImages:
     shape: tuple[int, int, int]
     arrays: tuple[Pixels, ...] = field(repr=False)
     places: npt.NDArray[np.int64] = field(repr=False)
+    pixel_statistics: PixelStatistics | None = None
 
     def __len__(self) -> int:
         """N."""
         return len(self.labels)
+
+    def stored(self, index: int) -> Pixels:
+        """One image as it lies in the cache: (C, H, W), or (1, H, W) where it is grey."""
+        array, row = self.places[index]
+        pixels: Pixels = self.arrays[array][row]
+        return pixels
 
     def batch(self, indices: npt.NDArray[np.int64]) -> Pixels:
         """The images at `indices` as (B, C, H, W) uint8, in that order."""
@@ -50,40 +60,6 @@ class CachedImages:
         for target, (array, row) in zip(out, self.places[indices], strict=True):
             target[:] = self.arrays[array][row]
         return out
-
-
-@dataclass(frozen=True)
-class Cohort:
-    """What a party trains on and what it may say about it.
-
-    `quarantine` counts files set aside by reason; `scanners` counts usable files by manufacturer,
-    model, modality, photometric interpretation, bits and transfer syntax; `images` is split ->
-    class -> images; `split_patients` is split -> patients. `faults` says how the data breaks the
-    contract, `notes` what should be known. `set_aside` names files: it is for the hospital's eyes
-    alone and never leaves it.
-    """
-
-    classes: tuple[str, ...]
-    train: ImageSet
-    validation: ImageSet
-    test: ImageSet
-    contract_hash: str
-    preprocessing_hash: str
-    files: int
-    patients: int
-    split_patients: dict[str, int]
-    images: dict[str, dict[str, int]]
-    quarantine: dict[str, int]
-    scanners: dict[str, dict[str, int]]
-    faults: tuple[str, ...]
-    notes: tuple[str, ...]
-    set_aside: tuple[SetAside, ...] = field(repr=False)
-    contents: frozenset[str] = field(repr=False, default=frozenset())
-
-    @property
-    def class_counts(self) -> dict[str, int]:
-        """Usable images of each class over all splits."""
-        return {name: sum(split[name] for split in self.images.values()) for name in self.classes}
 
 
 def open_cohort(
@@ -140,11 +116,17 @@ def survey_folder(
     """As `open_cohort`, but data that breaks the contract is returned with its `faults`.
 
     With `held`, files of any other content (SHA-256) are passed over; a file whose content could
-    not be read counts by its place.
+    not be read counts by its place. A table is read by `survey_table`, and `held` names rows.
     """
+    if task.data.table is not None:
+        # 53 MB of pyarrow that images do without.
+        from fedcore.data.table_cohort import survey_table  # noqa: PLC0415
+
+        return survey_table(folder, task, task.data.table, held)
     files = list_files(folder)
     paths = [file.path for file in files]
     source = open_labels(folder, task.data, paths)
+    splits = read_splits(folder, task.data.split_file, paths)
     if early := declared(source, paths):
         class_names(early, source, task)
     steps = Preprocessing.of(task)
@@ -158,8 +140,12 @@ def survey_folder(
     known = [one for one in known if held is None or _identity(one) in held]
     labels = assign(source, known)
     classes = class_names(early or labels, source, task)
+    if splits is not None:
+        labels = with_named_splits(labels, known, splits)
     samples, aside = sort_out(known, labels)
-    placed = give_splits(samples, task.data.validation, task.data.test)
+    # Where a file says who is tested, nobody else is.
+    test = task.data.test if splits is None else 0.0
+    placed = give_splits(samples, task.data.validation, test)
     cohort = _cohort(task, classes, placed, aside, len(known), cache)
     notes = (*cohort.notes, *_left_for_later(arrived))
     return replace(cohort, notes=notes, contents=frozenset(map(_identity, known)))
@@ -187,12 +173,13 @@ def _cohort(
     steps = Preprocessing.of(task).fingerprint()
     patients = contract.patients_by_split(samples)
     images = contract.images_by_class(samples, classes)
-    shape = task.model.input_size
+    parts = {split: _images(split, samples, classes, task, cache) for split in SPLITS}
+    own = measure_pixels(parts["train"]) if task.data.normalize == "own" else None
     return Cohort(
         classes=classes,
-        train=_images("train", samples, classes, shape, cache),
-        validation=_images("validation", samples, classes, shape, cache),
-        test=_images("test", samples, classes, shape, cache),
+        train=replace(parts["train"], pixel_statistics=own),
+        validation=replace(parts["validation"], pixel_statistics=own),
+        test=replace(parts["test"], pixel_statistics=own),
         contract_hash=contract.contract_hash(samples, classes, steps),
         preprocessing_hash=steps,
         files=files,
@@ -204,6 +191,7 @@ def _cohort(
         faults=contract.faults(task, files, len(aside), patients, images),
         notes=contract.notes(task, patients),
         set_aside=tuple(aside),
+        columns=ImageColumns(tuple(samples), classes, parts["train"]),
     )
 
 
@@ -211,7 +199,7 @@ def _images(
     split: Split,
     samples: Sequence[Sample],
     classes: Sequence[str],
-    shape: tuple[int, int, int],
+    task: TaskFile,
     cache: PixelCache,
 ) -> CachedImages:
     chosen = [sample for sample in samples if sample.split == split]
@@ -226,7 +214,7 @@ def _images(
     return CachedImages(
         labels=np.array(labels, np.int64),
         patients=len({sample.patient for sample in chosen}),
-        shape=shape,
+        shape=task.model.input_size,
         arrays=tuple(array for _, array in arrays.values()),
         places=np.array(places, np.int64).reshape(-1, 2),
     )

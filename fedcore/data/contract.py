@@ -50,8 +50,13 @@ def faults(
     set_aside: int,
     patients: Mapping[str, int],
     images: Mapping[str, Mapping[str, int]],
+    *,
+    unit: str = "image",
 ) -> tuple[str, ...]:
-    """Every way in which the data breaks the task's contract, one sentence each, worst first."""
+    """Every way in which the data breaks the task's contract, one sentence each, worst first.
+
+    `unit` is what is counted: an image, or a table's row.
+    """
     rules, found = task.data, []
     if patients["train"] < rules.min_patients:
         found.append(
@@ -61,12 +66,13 @@ def faults(
     missing = [name for name, count in images["train"].items() if count == 0]
     if rules.require_all_classes and missing:
         found.append(
-            f"data: class {missing[0]!r} has no training image: data.require_all_classes asks for "
+            f"data: class {missing[0]!r} has no training {unit}: data.require_all_classes asks for "
             "one of every class; add some, or set it to false in the task file"
         )
     if files and set_aside / files > rules.max_quarantined:
+        things = "rows" if unit == "row" else "files"
         found.append(
-            f"data: {set_aside} of {files} files are set aside: data.max_quarantined allows a "
+            f"data: {set_aside} of {files} {things} are set aside: data.max_quarantined allows a "
             f"share of {rules.max_quarantined:g}; mend or remove them, or raise it"
         )
     return tuple(found)

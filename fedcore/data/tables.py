@@ -32,9 +32,15 @@ class Row:
     split: Split | None
 
 
+def read_columns(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """The names of a table's columns and its rows as stripped text; raises `DataError`."""
+    columns, records = _parquet(path) if path.suffix == ".parquet" else _csv(path)
+    return columns, list(records)
+
+
 def read_table(path: Path) -> tuple[Row, ...]:
     """Read a label file; raises `DataError` in one sentence."""
-    columns, records = _parquet(path) if path.suffix == ".parquet" else _csv(path)
+    columns, records = read_columns(path)
     _require_columns(path.name, columns)
     rows = tuple(_row(f"{path.name} row {n}", record) for n, record in enumerate(records, 1))
     if not rows:

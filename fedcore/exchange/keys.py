@@ -90,9 +90,19 @@ def final_ledger_part(run: str) -> str:
     return f"coordinator/{run}/final/ledger.jsonl"
 
 
+def pooled_statistics(run: str) -> str:
+    """What the parties told of their data before the training, each and all together."""
+    return f"coordinator/{run}/statistics.json"
+
+
 def final_evaluation(run: str) -> str:
     """The request for the final test: which models to score."""
     return f"coordinator/{run}/final/evaluation.json"
+
+
+def local_model(run: str, party: str, sha256: str) -> str:
+    """A party's last local model, by its hash, for the others to score."""
+    return require_key(f"coordinator/{run}/final/local-{party}-{sha256[:16]}.safetensors")
 
 
 def end(run: str) -> str:
@@ -128,6 +138,11 @@ def pending(party: str, run: str) -> str:
 def refusal(party: str, run: str) -> str:
     """The party's word that it takes no part, and why."""
     return f"{party_folder(party, run)}refusal.json"
+
+
+def statistics(party: str, run: str) -> str:
+    """What a party tells of its data before the training."""
+    return f"{party_folder(party, run)}statistics.json"
 
 
 def initial(party: str, run: str) -> str:

@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fedcore.explain.matrix import matrix_of
 from fedcore.explain.outcome import outcome_of
 from fedcore.explain.palette import RC
+from fedcore.explain.statistics_tables import DataStatistics
+from fedcore.metrics import Scores
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,19 +54,29 @@ class Drawing:
         return buffer.getvalue()
 
 
-def drawings(agreement: Agreement, records: Sequence[Record], end: End) -> list[Drawing]:
+def drawings(
+    agreement: Agreement,
+    records: Sequence[Record],
+    end: End,
+    statistics: DataStatistics | None = None,
+) -> list[Drawing]:
     """The figures that have something to show, in the order of the report."""
-    from fedcore.explain import plot_curves, plot_scores  # noqa: PLC0415
+    from fedcore.explain import plot_curves, plot_matrix, plot_scores  # noqa: PLC0415
 
     outcome = outcome_of(end)
-    found = []
+    found = [] if statistics is None else _of_data(agreement, statistics)
     if records:
-        alt = "Loss, accuracy and AUROC on validation images by round, per party and federated"
+        names = " and ".join(title for _, title in plot_curves.panels_of(records))
+        alt = f"{names} on validation patients by round, per party and federated"
         found.append(
             Drawing("curves", alt, lambda: plot_curves.curves(agreement, records, end.best_round))
         )
+    table = matrix_of(agreement, end)
+    if table is not None:
+        alt = "AUROC of every model on every party's test images"
+        found.append(Drawing("matrix", alt, lambda: plot_matrix.matrix(table)))
     pooled = outcome.pooled
-    if pooled is None:
+    if not isinstance(pooled, Scores):  # nobody reported, or a survival model without classes
         return found
     alt = "ROC curve of the best model on the test images"
     found.append(Drawing("roc", alt, lambda: plot_scores.roc(agreement, outcome)))
@@ -74,13 +87,29 @@ def drawings(agreement: Agreement, records: Sequence[Record], end: End) -> list[
     return found
 
 
+def _of_data(agreement: Agreement, statistics: DataStatistics) -> list[Drawing]:
+    from fedcore.explain import plot_statistics  # noqa: PLC0415
+
+    if not plot_statistics.shown_columns(statistics):
+        return []
+    alt = "Histograms of the data before the training, per party and of all together"
+    return [Drawing("statistics", alt, lambda: plot_statistics.histograms(agreement, statistics))]
+
+
 def write_figures(
-    folder: Path, agreement: Agreement, records: Sequence[Record], end: End
+    folder: Path,
+    agreement: Agreement,
+    records: Sequence[Record],
+    end: End,
+    statistics: DataStatistics | None = None,
 ) -> list[Path]:
-    """Write `curves.png`, `roc.png`, `confusion.png`, `calibration.png`: those that have data."""
+    """Write each drawing that has data as PNG; the paths.
+
+    `curves.png`, `matrix.png`, `roc.png`, `confusion.png`, `calibration.png`, `statistics.png`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for drawing in drawings(agreement, records, end):
+    for drawing in drawings(agreement, records, end, statistics):
         path = folder / f"{drawing.name}.png"
         path.write_bytes(drawing.png())
         written.append(path)

@@ -28,6 +28,8 @@ COLUMNS = ("entry", "when (UTC)", "round", "what", "object", "bytes", "SHA-256")
 WORDS = {
     "hello": "what the hospital brings: numbers of training patients and images, names of the "
     "classes, how many files were set aside and why, hashes of task file and data",
+    "statistics": "what the data looks like before any training: counts, means, standard "
+    "deviations and histograms, without what fewer patients than the minimum stand behind",
     "initial model": "the network before any training: random numbers or the agreed weights",
     "update": "what the network has learned in this round: the difference of its parameters",
     "reply": "the signed note to the update: its hash, numbers of patients and images, and the "

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fedcore.metrics import Scores, pool
+from fedcore.metrics import AnyScores, Scores, pool_any, read_scores
 
 if TYPE_CHECKING:
     from fedcore.rounds.messages import Agreement, End, Member
@@ -22,17 +22,22 @@ class Outcome:
     """
 
     classes: tuple[str, ...]
-    parties: Mapping[str, Scores | None]
+    parties: Mapping[str, AnyScores | None]
 
     @property
-    def reported(self) -> dict[str, Scores]:
+    def reported(self) -> dict[str, AnyScores]:
         """The parties whose numbers are known and stand on at least one image."""
         return {party: scores for party, scores in self.parties.items() if scores and scores.images}
 
     @property
-    def pooled(self) -> Scores | None:
+    def pooled(self) -> AnyScores | None:
         """All reported images together; `None` when nobody reported."""
-        return pool(self.reported.values())
+        return pool_any(self.reported.values())
+
+    @property
+    def by_class(self) -> dict[str, Scores]:
+        """`reported`, where the scores are of classes and not of survival."""
+        return {party: one for party, one in self.reported.items() if isinstance(one, Scores)}
 
     @property
     def binary(self) -> bool:
@@ -43,7 +48,7 @@ class Outcome:
 def outcome_of(end: End, model: str = BEST) -> Outcome:
     """The test scores of `model`; raises `ValueError` or `KeyError` for scores of another form."""
     scores = {
-        party: Scores.from_json(content) if content else None
+        party: read_scores(content) if content else None
         for party, content in end.scores.get(model, {}).items()
     }
     return Outcome(end.classes, scores)

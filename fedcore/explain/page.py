@@ -94,7 +94,7 @@ PAGE = """\
 </section>
 
 <section aria-labelledby="test">
-<h2 id="test">The best model on the test images</h2>
+<h2 id="test">The best model on the test {{ unit }}s</h2>
 {{ table(parties) }}
 <div class="pair">
 <div>{{ figure("roc") }}</div>
@@ -108,7 +108,13 @@ PAGE = """\
 </div>
 </section>
 
-<section aria-labelledby="rounds">
+{% if matrix.rows %}<section aria-labelledby="matrix">
+<h2 id="matrix">Every model at every party</h2>
+{{ figure("matrix") }}
+{{ table(matrix) }}
+</section>
+
+{% endif %}<section aria-labelledby="rounds">
 <h2 id="rounds">Round by round</h2>
 {{ figure("curves") }}
 {% if rounds.rows %}<details><summary>The numbers behind the curves</summary>
@@ -120,8 +126,11 @@ PAGE = """\
 <section aria-labelledby="data">
 <h2 id="data">The data behind it</h2>
 {{ table(data) }}
-{% if quarantine.rows %}<h3>Quarantined files</h3>{{ table(quarantine) }}
-{%- else %}<p>No file was quarantined.</p>{% endif %}
+{% if quarantine.rows %}<h3>Quarantined {{ things }}s</h3>{{ table(quarantine) }}
+{%- else %}<p>No {{ things }} was quarantined.</p>{% endif %}
+{% if statistics.rows %}<h3>Statistics</h3>{{ figure("statistics") }}
+{{ table(statistics) }}{% endif %}
+{% if untold.rows %}{{ table(untold) }}{% endif %}
 </section>
 
 <section aria-labelledby="trace">

@@ -18,19 +18,27 @@ if TYPE_CHECKING:
     from fedcore.rounds.messages import Agreement, PartyResult, Record
 
 PANELS = (("loss", "Loss"), ("accuracy", "Accuracy"), ("auroc", "AUROC"))
+SURVIVAL = (("loss", "Loss"), ("concordance", "Concordance index"))
 FEW = 25  # up to this many rounds, each is marked by a dot
 
 
 def curves(agreement: Agreement, records: Sequence[Record], best_round: int) -> Figure:
-    """Three panels over the rounds; gaps where a party was absent or withheld its numbers."""
+    """A panel per metric over the rounds; gaps where a party was absent or withheld its numbers."""
     figure = Figure(figsize=(10, 3.5), layout="constrained")
-    axes: Sequence[Axes] = figure.subplots(1, len(PANELS))
-    for panel, (metric, title) in zip(axes, PANELS, strict=True):
+    panels = panels_of(records)
+    axes: Sequence[Axes] = figure.subplots(1, len(panels))
+    for panel, (metric, title) in zip(axes, panels, strict=True):
         _draw_panel(panel, agreement, records, metric)
         _dress_panel(panel, title, len(records), best_round, metric)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(6, len(labels)))
     return figure
+
+
+def panels_of(records: Sequence[Record]) -> tuple[tuple[str, str], ...]:
+    """Metric and title of each panel: those of survival where a concordance index is known."""
+    known = any(record.concordance is not None for record in records)
+    return SURVIVAL if known else PANELS
 
 
 def _draw_panel(panel: Axes, agreement: Agreement, records: Sequence[Record], metric: str) -> None:

@@ -44,20 +44,20 @@ def roc(agreement: Agreement, outcome: Outcome) -> Figure:
 def _roc_per_party(panel: Axes, agreement: Agreement, outcome: Outcome) -> None:
     members = guest_first(agreement)
     styles = party_styles(member.party_id for member in members)
-    reported = outcome.reported
+    reported = outcome.by_class
     for member in members:
         scores = reported.get(member.party_id)
         if scores is not None:
             name = member.label if len(members) <= CROWD else "_nolegend_"
             _curve(panel, scores.histograms[1], name, **styles[member.party_id])
-    if outcome.pooled is not None:
+    if isinstance(outcome.pooled, Scores):
         _curve(panel, outcome.pooled.histograms[1], "pooled", **federated_style())
 
 
 def _roc_per_class(panel: Axes, outcome: Outcome) -> None:
     """The classes with the most images, when there are too many to tell apart."""
     pooled = outcome.pooled
-    if pooled is None:
+    if not isinstance(pooled, Scores):
         return
     largest = np.argsort(-pooled.confusion.sum(axis=1), kind="stable")[:SHOWN_CLASSES]
     styles = party_styles(str(number) for number in range(len(largest)))

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from fedcore.explain.matrix import matrix_of
 from fedcore.explain.outcome import Outcome, guest_first
+from fedcore.explain.statistics_tables import DataStatistics, rows_of
 from fedcore.explain.wording import UNKNOWN, duration, number, percent, ranges, size
-from fedcore.metrics import Scores, area_under_roc
+from fedcore.metrics import AnyScores, Scores, area_under_roc, average
 
 if TYPE_CHECKING:
     from fedcore.config.task import TaskFile
     from fedcore.rounds.messages import Agreement, End, Hello, Record
 
 ADMITTED = "admitted"
+# How each metric is called and shown; those of a training in the order of its tables.
+HEADINGS: dict[str, tuple[str, Callable[[float | None], str]]] = {
+    "auroc": ("AUROC", number),
+    "accuracy": ("Accuracy", percent),
+    "concordance": ("Concordance", number),
+    "loss": ("Loss", number),
+}
+CLASSES, SURVIVAL = ("auroc", "accuracy", "loss"), ("concordance", "loss")
 POOLED = "All together"
+AVERAGE = "Plain average"
 
 
 @dataclass(frozen=True)
@@ -29,11 +40,22 @@ class Story:
     records: Sequence[Record]
     end: End
     outcome: Outcome
+    statistics: DataStatistics | None = None
 
     @property
     def parties(self) -> list[str]:
         """Party ids in the order of every table."""
         return [member.party_id for member in guest_first(self.agreement)]
+
+    @property
+    def unit(self) -> str:
+        """What is counted: images, or a table's rows."""
+        return "image" if self.task.data.table is None else "row"
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The headline metrics of the training's kind."""
+        return SURVIVAL if self.task.task_type == "survival" else CLASSES
 
     @property
     def silent(self) -> list[str]:
@@ -62,11 +84,14 @@ def tables_of(story: Story, ledger_heads: Mapping[str, Mapping[str, Any]]) -> di
     """Every table of the page, by the name that the page knows it by."""
     return {
         "parties": _test_scores(story),
-        "classes": _classes(story.outcome),
-        "rounds": _rounds(story.records),
+        "classes": _classes(story),
+        "matrix": _matrix(story),
+        "rounds": _rounds(story),
         "absences": _absences(story),
         "data": _data(story),
         "quarantine": _quarantine(story),
+        "statistics": _statistics(story),
+        "untold": _untold(story),
         "hashes": _hashes(story),
         "ledgers": _ledgers(ledger_heads),
     }
@@ -75,12 +100,17 @@ def tables_of(story: Story, ledger_heads: Mapping[str, Mapping[str, Any]]) -> di
 def _test_scores(story: Story) -> Table:
     rows = [_test_row(story, party) for party in story.parties]
     if story.outcome.pooled is not None:
-        rows.append((POOLED, *_score_cells(story.outcome.pooled)))
+        means = average(story.outcome.reported.values())
+        cells = [HEADINGS[metric][1](means[metric]) for metric in story.metrics]
+        rows.append((AVERAGE, *cells, "", ""))
+        rows.append((POOLED, *_score_cells(story, story.outcome.pooled)))
+    names = [HEADINGS[metric][0] for metric in story.metrics]
     return Table(
-        "Test scores, per party and pooled over all images of the parties that reported",
-        ("Party", "AUROC", "Accuracy", "Loss", "Test patients", "Test images"),
+        f"Test scores per party, their plain average, and pooled over all {story.unit}s of those "
+        "that reported",
+        ("Party", *names, "Test patients", f"Test {story.unit}s"),
         rows,
-        numeric=frozenset(range(1, 6)),
+        numeric=frozenset(range(1, len(names) + 3)),
     )
 
 
@@ -88,34 +118,30 @@ def _test_row(story: Story, party: str) -> tuple[str, ...]:
     label = story.label(party)
     scores = story.outcome.reported.get(party)
     if scores is not None:
-        return (label, *_score_cells(scores))
+        return (label, *_score_cells(story, scores))
+    unknown = [UNKNOWN] * (len(story.metrics) + 1)
     if party not in story.outcome.parties:
-        return (label, "no answer", *[UNKNOWN] * 4)
+        return (label, "no answer", *unknown)
     few = story.task.data.min_reported
     if story.outcome.parties[party] is None:
-        return (label, f"withheld: fewer than {few} patients", *[UNKNOWN] * 4)
-    return (label, "no test images", *[UNKNOWN] * 4)
+        return (label, f"withheld: fewer than {few} patients", *unknown)
+    return (label, f"no test {story.unit}s", *unknown)
 
 
-def _score_cells(scores: Scores) -> tuple[str, ...]:
-    return (
-        number(scores.auroc),
-        percent(scores.accuracy),
-        number(scores.loss),
-        f"{scores.patients:,}",
-        f"{scores.images:,}",
-    )
+def _score_cells(story: Story, scores: AnyScores) -> tuple[str, ...]:
+    numbers = [HEADINGS[metric][1](scores.value(metric)) for metric in story.metrics]
+    return (*numbers, f"{scores.patients:,}", f"{scores.images:,}")
 
 
-def _classes(outcome: Outcome) -> Table:
+def _classes(story: Story) -> Table:
     """Sensitivity and precision of each class, from the pooled confusion matrix."""
-    pooled = outcome.pooled
-    rows = (
-        [] if pooled is None else [_class_row(pooled, *one) for one in enumerate(outcome.classes)]
-    )
+    pooled = story.outcome.pooled
+    rows = []
+    if isinstance(pooled, Scores):
+        rows = [_class_row(pooled, *one) for one in enumerate(story.outcome.classes)]
     return Table(
         "Pooled, each class against the rest",
-        ("Class", "Images", "Found", "Right when said", "AUROC"),
+        ("Class", f"{story.unit.capitalize()}s", "Found", "Right when said", "AUROC"),
         rows,
         numeric=frozenset(range(1, 5)),
         total="",
@@ -131,23 +157,38 @@ def _class_row(pooled: Scores, place: int, name: str) -> tuple[str, ...]:
     return name, f"{there:,}", found, percent(right / said if said else None), number(area)
 
 
-def _rounds(records: Sequence[Record]) -> Table:
+def _matrix(story: Story) -> Table:
+    """AUROC of every model at every party; without rows where only global models were scored."""
+    found = matrix_of(story.agreement, story.end)
+    if found is None:
+        return Table("", (), ())
+    rows = [
+        (model, *(number(value) for value in row))
+        for model, row in zip(found.models, found.values, strict=True)
+    ]
+    caption = "AUROC on the test images, by model and party"
+    numeric = frozenset(range(1, len(found.parties) + 1))
+    return Table(caption, ("Model", *found.parties), rows, numeric=numeric, total="")
+
+
+def _rounds(story: Story) -> Table:
+    metrics = story.metrics[::-1]
     rows = [
         (
             str(record.round),
-            number(record.loss),
-            percent(record.accuracy),
-            number(record.auroc),
+            *(HEADINGS[metric][1](getattr(record, metric)) for metric in metrics),
+            number(getattr(record, f"average_{story.metrics[0]}")),
             f"{sum(one.status == ADMITTED for one in record.parties.values())}",
             duration(record.seconds),
             size(record.bytes_up),
             size(record.bytes_down),
         )
-        for record in records
+        for record in story.records
     ]
-    columns = ("Round", "Loss", "Accuracy", "AUROC", "Parties", "Time", "Up", "Down")
+    names = [HEADINGS[metric][0] for metric in metrics]
+    columns = ("Round", *names, f"Average {names[-1]}", "Parties", "Time", "Up", "Down")
     caption = "Federated validation scores after each round"
-    return Table(caption, columns, rows, numeric=frozenset(range(1, 8)))
+    return Table(caption, columns, rows, numeric=frozenset(range(1, len(columns))))
 
 
 def _absences(story: Story) -> Table:
@@ -172,7 +213,14 @@ def _data(story: Story) -> Table:
     rows = [_data_row(story, party) for party in story.parties]
     return Table(
         "What each party brought; the data contract's hash stands for its settings and classes",
-        ("Party", "Patients", "Images", "Quarantined", "Data contract", "Code"),
+        (
+            "Party",
+            "Patients",
+            f"{story.unit.capitalize()}s",
+            "Quarantined",
+            "Data contract",
+            "Code",
+        ),
         rows,
         numeric=frozenset({1, 2, 3}),
         code=frozenset({4}),
@@ -201,9 +249,31 @@ def _quarantine(story: Story) -> Table:
         if party in story.hellos
         for reason, count in sorted(story.hellos[party].quarantine.items())
     ]
-    caption = "Files that could not be used, by reason; which ones is known at the hospital only"
-    columns = ("Party", "Reason", "Files")
+    things = "Files" if story.unit == "image" else "Rows"
+    caption = (
+        f"{things} that could not be used, by reason; which ones is known at the hospital only"
+    )
+    columns = ("Party", "Reason", things)
     return Table(caption, columns, rows, numeric=frozenset({2}), total="")
+
+
+def _statistics(story: Story) -> Table:
+    labels = {party: story.label(party) for party in story.parties}
+    few = story.task.data.min_reported
+    return Table(
+        "The data before the training: means and deviations of what has a value; of a column that "
+        f"fewer than {few} patients stand behind, nothing was told",
+        ("Column", "Records", "Missing", "Mean", "Deviation", "Counts"),
+        rows_of(story.statistics, labels, few),
+        numeric=frozenset(range(1, 5)),
+        total="",
+    )
+
+
+def _untold(story: Story) -> Table:
+    absent = story.statistics.absent if story.statistics is not None else {}
+    rows = [(story.label(party), reason) for party, reason in sorted(absent.items())]
+    return Table("Who told nothing of its data, and why", ("Party", "Reason"), rows, total="")
 
 
 def _hashes(story: Story) -> Table:

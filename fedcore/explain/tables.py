@@ -1,6 +1,7 @@
 """The rounds as a table for the data scientist: Parquet and CSV, one row per round and party.
 
-Rows named `federated` hold what is true of all together. Numbers that were withheld are empty, not
+Rows named `federated` hold what is true of all together, rows named `average` the plain mean of the
+parties' own validation metrics. Numbers that were withheld are empty, not
 zero. pyarrow is needed here and only here in this room.
 """
 
@@ -20,7 +21,8 @@ from fedcore.audit.durable import replace_with
 if TYPE_CHECKING:
     from fedcore.rounds.messages import PartyResult, Record
 
-FEDERATED = "federated"
+FEDERATED, AVERAGE = "federated", "average"
+AVERAGED = ("loss", "accuracy", "auroc", "concordance")
 TEXT = ("party", "role", "status")
 WHOLE = ("patients", "images", "bytes_up", "bytes_down")
 COLUMNS = (
@@ -34,16 +36,17 @@ COLUMNS = (
     "loss",
     "accuracy",
     "auroc",
+    "concordance",
     "seconds",
     "bytes_up",
     "bytes_down",
 )
-OF_PARTY = COLUMNS[2:12]
+OF_PARTY = COLUMNS[2:13]
 OF_ALL = COLUMNS[7:]
 
 
 def metrics_table(records: Sequence[Record]) -> pa.Table:
-    """Rounds in the order given; in each, parties by id and then the `federated` row.
+    """Rounds in the order given; in each, parties by id, then the rows `average` and `federated`.
 
     `weight` is the share in the combined model, `seconds` the duration of the round, `bytes_up` and
     `bytes_down` are those of all parties together.
@@ -71,6 +74,9 @@ def write_tables(folder: Path, records: Sequence[Record]) -> tuple[Path, Path]:
 def _rows(record: Record) -> Iterator[dict[str, Any]]:
     for party, result in sorted(record.parties.items()):
         yield {"round": record.round, "party": party} | _fields(result, OF_PARTY)
+    yield {"round": record.round, "party": AVERAGE, "role": AVERAGE} | {
+        name: getattr(record, f"average_{name}") for name in AVERAGED
+    }
     combined = [result for result in record.parties.values() if result.weight > 0]
     yield {
         "round": record.round,

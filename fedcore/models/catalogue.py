@@ -1,4 +1,4 @@
-"""From a name in the task file to a network: torchvision's classifiers, and a small `cnn`.
+"""From a name in the task file to a network: torchvision's classifiers, a small `cnn`, tables'.
 
 torchvision is imported when one of its networks is asked for, because that takes a second.
 """
@@ -10,9 +10,12 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from fedcore.config.model import ModelSection
+from fedcore.config.model import TABLE_MODELS, ModelSection
 from fedcore.errors import ModelError, nearest, problem
 from fedcore.models.cnn import cnn
+from fedcore.models.crossmodal import join, see_as
+from fedcore.models.modalities import ENCODER
+from fedcore.models.tabular import tabular
 
 SMALL = "cnn"
 SIDES = (32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 299, 320, 384, 448, 512)
@@ -27,22 +30,53 @@ def model_names() -> list[str]:
     return sorted([SMALL, *catalogue.list_models(module=catalogue)])
 
 
-def build(section: ModelSection, seed: int, where: object = TASK_FILE) -> nn.Module:
+def build(
+    section: ModelSection,
+    seed: int,
+    where: object = TASK_FILE,
+    modality: str | None = None,
+    *,
+    inputs: int | None = None,
+) -> nn.Module:
     """The network with fresh weights, on the CPU: the same seed gives the same bits.
 
-    The caller's random state stays as it is. Networks that torchvision trains with auxiliary
-    heads (inception_v3, googlenet) are built without them. Raises `ModelError`, naming `where`,
-    for an unknown name and for an input size that the network cannot take.
+    With modalities it has an encoder for each (`crossmodal`), and the one of `modality` is in use.
+    `inputs` is how many numbers a table's row has; image networks do without. The caller's random
+    state stays as it is. Networks that torchvision trains with auxiliary heads (inception_v3,
+    googlenet) are built without them. Raises `ModelError`, naming `where`, for an unknown name and
+    for an input size that the network cannot take.
     """
+    if section.name in TABLE_MODELS and inputs is not None:
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+            torch.default_generator.manual_seed(seed)
+            return tabular(section, inputs)
     _require_known(section, where)
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.default_generator.manual_seed(seed)
-        try:
-            network = _construct(section)
-            _dry_forward(network, section)
-        except _MISFITS as misfit:
-            raise ModelError(_wrong_size(section, where)) from misfit
+        if section.modalities is None:
+            return _checked(section, where)
+        networks = {
+            name: _checked(_alone(section, name), where) for name in sorted(section.modalities)
+        }
+    try:
+        return see_as(join(networks), modality)
+    except ValueError:
+        remedy = "it cannot be divided between modalities: take cnn or a resnet"
+        raise ModelError(problem(where, "model.name", section.name, remedy)) from None
+
+
+def _checked(section: ModelSection, where: object) -> nn.Module:
+    try:
+        network = _construct(section)
+        _dry_forward(network, section)
+    except _MISFITS as misfit:
+        raise ModelError(_wrong_size(section, where)) from misfit
     return network
+
+
+def _alone(section: ModelSection, modality: str) -> ModelSection:
+    """The section as if there were that modality alone."""
+    return section.model_copy(update={"modalities": None, "input_size": section.size_of(modality)})
 
 
 def _require_known(section: ModelSection, where: object) -> None:
@@ -112,6 +146,15 @@ def first_convolution(network: nn.Module) -> tuple[str, nn.Conv2d]:
     """Name and module of the convolution that sees the image."""
     found = ((name, one) for name, one in network.named_modules() if isinstance(one, nn.Conv2d))
     return next(found)
+
+
+def first_convolutions(network: nn.Module) -> list[str]:
+    """The names of the convolutions that see an image: one, or one in each modality's encoder."""
+    encoders = [
+        (f"{name}.", one) for name, one in network.named_children() if name.startswith(ENCODER)
+    ]
+    parts = encoders or [("", network)]
+    return [prefix + first_convolution(part)[0] for prefix, part in parts]
 
 
 def _dry_forward(network: nn.Module, section: ModelSection) -> None:

@@ -69,6 +69,13 @@ def slices(total: int, size: int = BATCH) -> Iterator[tuple[int, int]]:
         yield start, min(start + size, total)
 
 
+def by_class(logits: torch.Tensor) -> torch.Tensor:
+    """(B, C) logits; of one logit alone (B, 2), the first class at 0: the same probabilities."""
+    if logits.shape[1] > 1:
+        return logits
+    return torch.cat([torch.zeros_like(logits), logits], dim=1)
+
+
 def probabilities_of(logits: torch.Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """(B, C) logits to float32 probabilities as numpy."""
-    return torch.softmax(logits.float(), dim=1).cpu().numpy()
+    """(B, C) logits, or (B, 1) for two classes, to float32 probabilities (B, C) as numpy."""
+    return torch.softmax(by_class(logits.float()), dim=1).cpu().numpy()

@@ -1,20 +1,19 @@
-"""A network's state as named numpy arrays, and back; and which part of it is shared."""
+"""A network's state as named numpy arrays, and back."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import nn
 
-from fedcore.models.catalogue import first_convolution
+from fedcore.models.catalogue import first_convolutions
+from fedcore.models.layers import head_names
 from fedcore.params import Array, Params, require_schema
 
 # What other rooms call a torch module, so that they need not import torch for its name.
 Network = nn.Module
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 def to_params(module: nn.Module) -> Params:
@@ -43,34 +42,14 @@ def as_tensor(array: Array) -> torch.Tensor:
     return torch.from_numpy(plain if plain.flags.writeable else plain.copy())
 
 
-def shared_names(module: nn.Module, batch_norm: Literal["average", "local"]) -> tuple[str, ...]:
-    """The names that travel, in the order of the state; `local` keeps BatchNorm's buffers home.
-
-    Keeping only the running statistics, not the affine weights, at each party is the smaller half
-    of FedBN (Li et al. 2021).
-    """
-    at_home = set(_batch_norm_buffers(module)) if batch_norm == "local" else set()
-    return tuple(name for name in module.state_dict() if name not in at_home)
-
-
 def replaceable_names(module: nn.Module) -> frozenset[str]:
-    """The first convolution's and the classifier's parameters: what pretrained weights may lack."""
-    stem, _ = first_convolution(module)
-    layers = [
-        name for name, one in module.named_modules() if isinstance(one, nn.Linear | nn.Conv2d)
-    ]
-    return frozenset(
-        name for name in module.state_dict() if name.rpartition(".")[0] in (stem, layers[-1])
-    )
+    """The first convolutions' and the head's parameters: what pretrained weights may lack.
 
-
-def _batch_norm_buffers(module: nn.Module) -> list[str]:
-    return [
-        f"{name}.{buffer}" if name else buffer
-        for name, one in module.named_modules()
-        if isinstance(one, BATCH_NORMS)
-        for buffer, _ in one.named_buffers(recurse=False)
-    ]
+    A network has one first convolution, a cross-modal one one in every encoder.
+    """
+    stems = set(first_convolutions(module))
+    first = (name for name in module.state_dict() if name.rpartition(".")[0] in stems)
+    return frozenset([*first, *head_names(module)])
 
 
 def _dtype(tensor: torch.Tensor) -> str:

@@ -14,6 +14,10 @@ from pydantic import Field
 from fedcore.config.base import Section
 
 Reason = str
+# Why a party is not in a round, where its update may still count in a later one: it came after the
+# deadline; it was still training when the round was full; it had replied, and the round was full.
+LATE, TRAINING, WAITING = "late", "training", "waiting"
+NOT_YET = frozenset({LATE, TRAINING, WAITING})
 # More patients or images than any hospital has; sums of such numbers stay exact in float64.
 MOST = 10**12
 
@@ -67,8 +71,9 @@ class Hello(Section):
     classes: tuple[str, ...]
     patients: int = Field(ge=0, le=MOST)
     images: int = Field(ge=0, le=MOST)
-    quarantine: dict[str, int]
+    quarantine: dict[str, Annotated[int, Field(ge=0, le=MOST)]]
     kept_home: tuple[str, ...] = ()
+    modality: str | None = Field(None, max_length=16)
     initial: ObjectRef | None = None
 
 
@@ -155,12 +160,22 @@ class Score(Section):
     ledger: LedgerHead | None = None
 
 
+class Numbers(Section):
+    """The headline numbers of some scores; absent when withheld or undefined."""
+
+    loss: float | None = None
+    accuracy: float | None = None
+    auroc: float | None = None
+    concordance: float | None = None
+
+
 class PartyResult(Section):
     """What a round's record says of one party; numbers are absent when withheld."""
 
     role: Literal["guest", "host"]
     status: str = Field(description="admitted, or why not")
     weight: float = 0.0
+    staleness: int = Field(0, ge=0, description="rounds since the model that it trained from")
     patients: int = 0
     images: int = 0
     train_loss: float | None = None
@@ -168,6 +183,8 @@ class PartyResult(Section):
     loss: float | None = None
     accuracy: float | None = None
     auroc: float | None = None
+    concordance: float | None = None
+    personal: Numbers | None = Field(None, description="of the party's own model, if it has one")
 
 
 class Record(Section):
@@ -180,8 +197,14 @@ class Record(Section):
     loss: float | None = None
     accuracy: float | None = None
     auroc: float | None = None
+    concordance: float | None = None
+    average_loss: float | None = Field(None, description="plain mean of the parties' own losses")
+    average_accuracy: float | None = None
+    average_auroc: float | None = None
+    average_concordance: float | None = None
     train_loss: float | None = None
     train_accuracy: float | None = None
+    personal: Numbers | None = Field(None, description="the parties' own models, pooled")
     bytes_up: int = 0
     bytes_down: int = 0
     seconds: float = 0.0
@@ -203,6 +226,9 @@ class End(Section):
     scores: dict[str, dict[str, dict[str, Any] | None]] = Field(
         description="model name -> party id -> test scores (fedcore.metrics.Scores as JSON)"
     )
+    averages: dict[str, dict[str, float | None]] = Field(
+        default_factory=dict, description="model name -> metric -> plain mean over the parties"
+    )
     ledgers: dict[str, LedgerHead] = Field(
         default_factory=dict, description="the newest known head of every ledger, by its owner"
     )
@@ -212,15 +238,18 @@ def line(record: Record, total: int) -> str:
     """A round as one line, in the words of the field.
 
     `Epoch 10/50 - Guest Loss: 0.215 | Acc: 89.2% - Host Loss: 0.198 | ... - Federated Loss: ...`
+    Where a concordance index is known, it stands in the accuracy's place.
     """
     roles = [result.role for result in record.parties.values()]
+    known = [record.concordance, *(one.concordance for one in record.parties.values())]
+    survival = any(one is not None for one in known)
     parts = [
-        f"{_name(party, result, roles)} {_numbers(result.loss, result.accuracy)}"
+        f"{_name(party, result, roles)} {_numbers(result, survival)}"
         if result.status == "admitted"
         else f"{_name(party, result, roles)} {result.status}"
         for party, result in sorted(record.parties.items(), key=_guest_first)
     ]
-    parts.append(f"Federated {_numbers(record.loss, record.accuracy)}")
+    parts.append(f"Federated {_numbers(record, survival)}")
     return f"Epoch {record.round}/{total} - " + " - ".join(parts)
 
 
@@ -234,7 +263,10 @@ def _name(party: str, result: PartyResult, roles: Sequence[str]) -> str:
     return f"{name} {party}" if roles.count(result.role) > 1 else name
 
 
-def _numbers(loss: float | None, accuracy: float | None) -> str:
-    shown_loss = "withheld" if loss is None else f"{loss:.3f}"
-    shown_accuracy = "withheld" if accuracy is None else f"{accuracy:.1%}"
-    return f"Loss: {shown_loss} | Acc: {shown_accuracy}"
+def _numbers(said: PartyResult | Record, survival: bool) -> str:
+    loss = "withheld" if said.loss is None else f"{said.loss:.3f}"
+    if survival:
+        right = "withheld" if said.concordance is None else f"{said.concordance:.3f}"
+        return f"Loss: {loss} | C-index: {right}"
+    right = "withheld" if said.accuracy is None else f"{said.accuracy:.1%}"
+    return f"Loss: {loss} | Acc: {right}"

@@ -11,11 +11,11 @@ UNKNOWN = float("-inf")
 
 
 def merit(record: Record, metric: str) -> float:
-    """The federated value of `metric`, turned so that more is better; -inf when withheld."""
+    """The record's value of `metric`, turned so that more is better; -inf when withheld."""
     value = getattr(record, metric)
     if value is None:
         return UNKNOWN
-    return -float(value) if metric == "loss" else float(value)
+    return -float(value) if metric.endswith("loss") else float(value)
 
 
 def best_round(records: Sequence[Record], metric: str) -> Record:

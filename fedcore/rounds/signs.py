@@ -14,6 +14,7 @@ STORY = (
     ("pending.json", "asked a person there for approval"),
     ("refusal.json", "refused the job"),
     ("hello.json", "said hello"),
+    ("statistics.json", "told the statistics"),
     ("final/evaluation.json", "asked for the final test"),
     ("final/score.json", "scored the final test"),
     ("end.json", "ended the training"),

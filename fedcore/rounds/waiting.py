@@ -15,7 +15,7 @@ MINUTE, HOUR = 60, 3600
 T = TypeVar("T")
 
 
-def _silent(_: str) -> None:
+def silent(_: str) -> None:
     """Say nothing."""
 
 
@@ -25,7 +25,7 @@ class Watch:
 
     clock: Callable[[], float]
     pause: Callable[[float], None]
-    say: Callable[[str], None] = _silent
+    say: Callable[[str], None] = silent
 
     def wait(
         self,

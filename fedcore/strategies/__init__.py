@@ -7,6 +7,15 @@ from fedcore.strategies.choice import rule_for
 from fedcore.strategies.mean import WeightedMean
 from fedcore.strategies.rule import Contribution, Rule, Step
 from fedcore.strategies.step import advance
-from fedcore.strategies.weighting import weight_of
+from fedcore.strategies.weighting import weight_of, weighting_of
 
-__all__ = ["Contribution", "Rule", "Step", "WeightedMean", "advance", "rule_for", "weight_of"]
+__all__ = [
+    "Contribution",
+    "Rule",
+    "Step",
+    "WeightedMean",
+    "advance",
+    "rule_for",
+    "weight_of",
+    "weighting_of",
+]

@@ -15,8 +15,9 @@ class Averaging:
 
     keeping = False
 
-    def __init__(self) -> None:
-        """Nothing is added yet."""
+    def __init__(self, lr: float = 1.0) -> None:
+        """Nothing is added yet; `lr` is the coordinator's learning rate."""
+        self._lr = lr
         self._mean = WeightedMean()
 
     def add(self, contribution: Contribution) -> None:
@@ -25,4 +26,4 @@ class Averaging:
 
     def finish(self, start: Mapping[str, Array], memory: Mapping[str, Array]) -> Step:
         """See `Rule`; nothing is remembered."""
-        return Step(advance(start, self._mean.result()))
+        return Step(advance(start, self._mean.result(), self._lr))

@@ -28,13 +28,13 @@ class WeightedMean:
         self._kinds: dict[str, np.dtype[np.generic]] = {}
         self._totals: dict[str, float] = {}
 
-    def add(self, update: Mapping[str, Array], weight: float) -> None:
-        """Take one update in; `weight` > 0. The update is not kept."""
+    def add(self, update: Mapping[str, Array], weight: float, factor: float = 1.0) -> None:
+        """Take `factor * update` in; `weight` > 0. The update is not kept."""
         for name, array in update.items():
             if name not in self._sums:
                 self._kinds[name], self._totals[name] = array.dtype, 0.0
                 self._sums[name] = np.zeros(array.shape, np.float64)
-            _multiply_add(self._sums[name], array, weight)
+            _multiply_add(self._sums[name], array, weight * factor)
             self._totals[name] += weight
 
     def result(self) -> Params:
@@ -45,7 +45,7 @@ class WeightedMean:
         if not self._sums:
             raise QuorumNotMet("no update was admitted, so there is nothing to combine")
         return {
-            name: _as(total / self._totals[name], self._kinds[name])
+            name: rounded(total / self._totals[name], self._kinds[name])
             for name, total in self._sums.items()
         }
 
@@ -59,7 +59,8 @@ def _multiply_add(total: npt.NDArray[np.float64], array: Array, weight: float) -
         into[start : start + BLOCK] += part
 
 
-def _as(mean: npt.NDArray[np.float64], kind: np.dtype[np.generic]) -> Array:
-    if np.issubdtype(kind, np.floating):
-        return mean.astype(kind)
-    return np.rint(mean).astype(kind)
+def rounded(values: Array, kind: np.dtype[np.generic]) -> Array:
+    """Values in the dtype `kind`; for integers rounded to the nearest even."""
+    if np.issubdtype(kind, np.floating) or values.dtype == kind:
+        return values.astype(kind)
+    return np.rint(values.astype(np.float64)).astype(kind)

@@ -14,7 +14,9 @@ class Contribution:
     """One admitted update of one party.
 
     `update` may read each array anew from a file. `normaliser` is what FedNova divides by (1 for
-    everybody else), `staleness` how many rounds ago the training started from its model.
+    everybody else), `staleness` how many rounds ago the training started from its model, `everyone`
+    the weight of all members together, also of those that are absent. `rebased` is a late update as
+    the way from the present model to the party's own.
     """
 
     party: str
@@ -22,6 +24,8 @@ class Contribution:
     update: Mapping[str, Array]
     normaliser: float = 1.0
     staleness: int = 0
+    everyone: float = 1.0
+    rebased: Mapping[str, Array] | None = None
 
 
 @dataclass(frozen=True)

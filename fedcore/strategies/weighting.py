@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Literal
 
+from fedcore.config.robust import ROBUST
 
-def weight_of(
-    weighting: Literal["patients", "images", "equal"], patients: int, images: int
-) -> float:
+Weighting = Literal["patients", "images", "equal"]
+
+
+def weighting_of(strategy: str, weighting: Weighting) -> Weighting:
+    """By what updates are weighted: as the task file says, but one vote each where robust."""
+    return "equal" if strategy in ROBUST else weighting
+
+
+def weight_of(weighting: Weighting, patients: int, images: int) -> float:
     """The weight by training patients, by training images, or one for everybody.
 
     FedAvg (McMahan et al. 2017, "Communication-Efficient Learning of Deep Networks from

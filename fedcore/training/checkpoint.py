@@ -58,6 +58,15 @@ class Checkpoint:
         self._wait = every
         self._last = clock()
 
+    @staticmethod
+    def round_in(folder: Path) -> int | None:
+        """Of which round the training in this folder is; `None` where there is none to read."""
+        try:
+            number = json.loads((folder / NOTE).read_bytes())["bound"]["round"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return number if isinstance(number, int) else None
+
     def find(self, bound: Bound) -> Saved | None:
         """What was saved of this training; all else in the folder is removed.
 

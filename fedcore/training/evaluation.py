@@ -12,14 +12,16 @@ from torch import nn
 
 from fedcore.config.task import TaskFile
 from fedcore.data.images import ImageSet
-from fedcore.metrics import Scores
-from fedcore.models.inference import Normalise, lay_out, probabilities_of, slices
+from fedcore.metrics import AnyScores, Scores
+from fedcore.metrics_survival import SurvivalScores
+from fedcore.models.inference import Normalise, by_class, lay_out, probabilities_of, slices
 from fedcore.models.state import as_tensor, load_params
 from fedcore.params import Params
-from fedcore.training.batches import require_usable
+from fedcore.training.batches import constants_for, require_usable
 from fedcore.training.hardware import Hardware, this_machine
-from fedcore.training.plan import TrainPlan, plan_for
+from fedcore.training.plan import plan_for
 from fedcore.training.reproducible import reproducible
+from fedcore.training.survival import partial_likelihood
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,15 @@ def evaluate(
     task: TaskFile,
     *,
     hardware: Hardware | None = None,
-) -> Scores:
+) -> AnyScores:
     """Score `params` on all images, independently of the task's batch size.
 
-    The loss is the unweighted cross-entropy, summed without rounding. No image at all gives empty
-    scores. Raises what `predict` raises.
+    The loss is the unweighted cross-entropy, summed without rounding; for survival, Cox's negative
+    log partial likelihood with all patients of the set as one risk set. No image at all gives
+    empty scores. Raises what `predict` raises.
     """
+    if task.task_type == "survival":
+        return _survival(network, params, images, task, hardware)
     if not len(images):
         nothing = np.empty((0, task.model.num_classes))
         return Scores.of(nothing, _labels(images), 0.0, images.patients)
@@ -64,33 +69,59 @@ def predict(
     Losses are taken in float64 from the logits. Raises `DataError` for images that do not fit the
     network or for none at all, `Refused` for params of another schema.
     """
+    logits = by_class(_outputs(network, params, images, task, hardware))
+    surprise = -torch.log_softmax(logits.double(), dim=1).numpy()
+    losses = surprise[np.arange(len(images)), _labels(images)]
+    return Predictions(probabilities_of(logits), losses)
+
+
+def withhold(scores: AnyScores, min_reported: int) -> AnyScores | None:
+    """The scores, or `None` when they are over too few patients to leave the hospital."""
+    return scores if scores.patients >= min_reported else None
+
+
+def _survival(
+    network: nn.Module,
+    params: Params,
+    images: ImageSet,
+    task: TaskFile,
+    hardware: Hardware | None,
+) -> SurvivalScores:
+    if not len(images):
+        nothing = np.empty(0)
+        return SurvivalScores.of(nothing, nothing, nothing.astype(np.bool_), 0.0, images.patients)
+    risk = _outputs(network, params, images, task, hardware)[:, 0]
+    labels = torch.from_numpy(np.array(images.labels, dtype=np.float64))
+    loss = partial_likelihood(risk.double(), labels, task.training.ties)
+    times, events = images.labels[:, 0], images.labels[:, 1] > 0
+    return SurvivalScores.of(risk.numpy(), times, events, float(loss), images.patients)
+
+
+def _outputs(
+    network: nn.Module,
+    params: Params,
+    images: ImageSet,
+    task: TaskFile,
+    hardware: Hardware | None,
+) -> torch.Tensor:
+    """(N, outputs) float32 on the processor, in the set's order."""
     plan, machine = plan_for(task), hardware or this_machine(task.training)
     require_usable(images, plan)
     with reproducible(plan.seed, machine), torch.no_grad():
         # This layout is the faster one for inference, and the one that the served model uses.
         lay_out(network, machine.device, torch.channels_last)
         load_params(network, params)
-        return _predictions(network.eval(), images, plan, machine)
-
-
-def withhold(scores: Scores, min_reported: int) -> Scores | None:
-    """The scores, or `None` when they are over too few patients to leave the hospital."""
-    return scores if scores.patients >= min_reported else None
-
-
-def _predictions(
-    network: nn.Module, images: ImageSet, plan: TrainPlan, machine: Hardware
-) -> Predictions:
-    normalise = Normalise(plan.normalisation, machine.device)
-    truth = _labels(images)
-    probabilities, losses = [], []
-    for start, end in slices(len(images)):
-        pixels = as_tensor(images.batch(np.arange(start, end)))
-        logits = network(normalise.bytes(pixels, torch.channels_last))
-        surprise = -torch.log_softmax(logits.double(), dim=1).cpu().numpy()
-        losses.append(surprise[np.arange(end - start), truth[start:end]])
-        probabilities.append(probabilities_of(logits))
-    return Predictions(np.concatenate(probabilities), np.concatenate(losses))
+        network.eval()
+        normalise = Normalise(constants_for(images, plan), machine.device)
+        parts = []
+        for start, end in slices(len(images)):
+            pixels = as_tensor(images.batch(np.arange(start, end)))
+            if pixels.is_floating_point():
+                batch = pixels.to(machine.device)
+            else:
+                batch = normalise.bytes(pixels, torch.channels_last)
+            parts.append(network(batch).cpu())
+    return torch.cat(parts)
 
 
 def _labels(images: ImageSet) -> npt.NDArray[np.int64]:

@@ -24,7 +24,7 @@ def capture(
     """The state between two steps, on the processor; `sums` are tensors of the running metrics."""
     return {
         **_named(NETWORK, to_params(network)),
-        **_named(OPTIMIZER, _optimizer_arrays(optimizer)),
+        **_named(OPTIMIZER, optimizer_arrays(optimizer)),
         **_named(SUMS, {name: _array(one) for name, one in sums.items()}),
         **_named(RANDOM, {name: _array(read()) for name, (read, _) in _generators(network)}),
     }
@@ -38,14 +38,15 @@ def restore(
 ) -> None:
     """Put a captured state back, in place; `Refused` or `KeyError` where it does not fit."""
     load_params(network, _part(moment, NETWORK))
-    _load_optimizer(optimizer, _part(moment, OPTIMIZER))
+    load_optimizer(optimizer, _part(moment, OPTIMIZER))
     for name, array in _part(moment, SUMS).items():
         sums[name].copy_(as_tensor(array))
     for name, (_, write) in _generators(network):
         write(as_tensor(_part(moment, RANDOM)[name]))
 
 
-def _optimizer_arrays(optimizer: torch.optim.Optimizer) -> Params:
+def optimizer_arrays(optimizer: torch.optim.Optimizer) -> Params:
+    """The optimiser's moments on the processor, under the number of their parameter."""
     return {
         f"{number}/{name}": _array(value)
         for number, fields in optimizer.state_dict()["state"].items()
@@ -54,7 +55,8 @@ def _optimizer_arrays(optimizer: torch.optim.Optimizer) -> Params:
     }
 
 
-def _load_optimizer(optimizer: torch.optim.Optimizer, arrays: Mapping[str, Array]) -> None:
+def load_optimizer(optimizer: torch.optim.Optimizer, arrays: Mapping[str, Array]) -> None:
+    """Put captured moments back, in place; its settings stay as they are."""
     parameters = [one for group in optimizer.param_groups for one in group["params"]]
     state: dict[int, dict[str, torch.Tensor]] = {}
     for key, array in arrays.items():

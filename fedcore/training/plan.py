@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from fedcore.config.task import TaskFile
+from fedcore.config.training import Freeze
 from fedcore.models.pixels import Normalisation, normalisation
 
 
@@ -14,63 +15,143 @@ class TrainPlan:
     """How every party trains in every round; the same at all of them."""
 
     seed: int
+    data_seed: int
     rounds: int
     batch_size: int
     local_epochs: int
     local_steps: int | None
+    head_epochs: int
     lr: float
     optimizer: Literal["sgd", "adam", "adamw"]
+    keeps_optimizer: bool
     momentum: float
+    nesterov: bool
+    dampening: float
+    betas: tuple[float, float]
+    eps: float
     weight_decay: float
+    l1: float
+    l2: float
+    max_grad_norm: float | None
+    label_smoothing: float
     schedule: Literal["constant", "step", "cosine", "onecycle"]
     step_rounds: int
     step_factor: float
+    warmup_rounds: int
+    warmup_steps: int
+    shuffle: bool
+    drop_last: bool
+    join_single: bool
+    continuing: bool
+    freeze: tuple[Freeze, ...]
+    backbone_lr: float
     mu: float
     balanced: bool
     flip: bool
     num_classes: int
-    input_size: tuple[int, int, int]
+    input_size: tuple[int, ...]
     normalisation: Normalisation
+    own_pixels: bool
+    table: bool = False
+    one_logit: bool = False
+    survival: bool = False
+    ties: Literal["efron", "breslow"] = "efron"
+    cox_mean: Literal["events", "patients"] = "events"
 
     def steps_per_round(self, images: int) -> int:
-        """Optimiser steps of one round over `images` images."""
+        """Optimiser steps of one round over `images` images, those of the head alone included."""
+        head = self.head_steps(images)
         if self.local_steps is not None:
-            return self.local_steps
-        return self.local_epochs * len(batch_bounds(images, self.batch_size))
+            return head + self.local_steps
+        return head + self.local_epochs * len(self.bounds(images))
+
+    def head_steps(self, images: int) -> int:
+        """With how many steps of the head alone a round begins (FedRep; otherwise none)."""
+        return self.head_epochs * len(self.bounds(images))
+
+    def bounds(self, images: int) -> list[tuple[int, int]]:
+        """Start and end of each batch of one pass over `images` images."""
+        return batch_bounds(
+            images, self.batch_size, drop_last=self.drop_last, join_single=self.join_single
+        )
+
+    def frozen_in(self, number: int) -> tuple[str, ...]:
+        """Which layers, as the task file names them, are frozen in round `number`."""
+        return tuple(rule.layers for rule in self.freeze if rule.holds_in(number))
 
 
 def plan_for(task: TaskFile) -> TrainPlan:
-    """The plan in a task file; `mu` is 0 unless the strategy is fedprox."""
+    """The plan in a task file; what belongs to another strategy than the task's is 0."""
     federation, training = task.federation, task.training
-    return TrainPlan(
+    plan = TrainPlan(
         seed=task.seed,
+        data_seed=task.seed if task.data_seed is None else task.data_seed,
         rounds=federation.epochs,
         batch_size=federation.batch_size,
         local_epochs=federation.local_epochs,
         local_steps=federation.local_steps,
+        head_epochs=federation.head_epochs if federation.strategy == "fedrep" else 0,
         lr=federation.lr,
         optimizer=training.optimizer,
+        keeps_optimizer=training.optimizer_state == "kept",
         momentum=training.momentum,
+        nesterov=training.nesterov,
+        dampening=training.dampening,
+        betas=training.betas,
+        eps=training.eps,
         weight_decay=training.weight_decay,
+        l1=training.l1,
+        l2=training.l2,
+        max_grad_norm=training.max_grad_norm,
+        label_smoothing=training.label_smoothing,
         schedule=training.schedule,
         step_rounds=training.step_rounds,
         step_factor=training.step_factor,
+        warmup_rounds=training.warmup_rounds,
+        warmup_steps=training.warmup_steps,
+        shuffle=training.shuffle,
+        drop_last=training.drop_last,
+        join_single=training.join_single,
+        continuing=training.loader == "continuing",
+        freeze=training.freeze,
+        backbone_lr=training.backbone_lr,
         mu=federation.mu if federation.strategy == "fedprox" else 0.0,
         balanced=training.class_weights == "balanced",
         flip=training.augment == "flip",
         num_classes=task.model.num_classes,
         input_size=task.model.input_size,
         normalisation=normalisation(task.data, task.model.input_size[0]),
+        own_pixels=task.data.normalize == "own",
+    )
+    return plan if task.inputs is None else _for_table(plan, task, task.inputs)
+
+
+def _for_table(plan: TrainPlan, task: TaskFile, inputs: int) -> TrainPlan:
+    """The plan for rows of `inputs` numbers; without BatchNorm, a row left over may stand alone."""
+    return replace(
+        plan,
+        input_size=(inputs,),
+        join_single=False,
+        table=True,
+        one_logit=task.model.num_classes == 2 and task.model.logits == "one",
+        survival=task.task_type == "survival",
+        ties=task.training.ties,
+        cox_mean=task.training.cox_mean,
     )
 
 
-def batch_bounds(images: int, size: int) -> list[tuple[int, int]]:
+def batch_bounds(
+    images: int, size: int, *, drop_last: bool = False, join_single: bool = True
+) -> list[tuple[int, int]]:
     """Start and end of each batch of one pass: every image once, the last batch may be smaller.
 
-    A single image left over joins the batch before it, because BatchNorm cannot take the variance
-    of one image. (With batch size 1, or one image in all, batches of one are what was asked for.)
+    With `join_single`, a single image left over joins the batch before it, because BatchNorm cannot
+    take the variance of one image. (With batch size 1, or one image in all, batches of one are what
+    was asked for.) With `drop_last`, a last batch that is not full is left out.
     """
-    starts = list(range(0, images, size))
-    if len(starts) > 1 and size > 1 and images - starts[-1] == 1:
+    starts = list(range(0, images - images % size if drop_last else images, size))
+    if drop_last:
+        return [(start, start + size) for start in starts]
+    if join_single and len(starts) > 1 and size > 1 and images - starts[-1] == 1:
         starts.pop()
     return list(zip(starts, [*starts[1:], images], strict=True)) if starts else []

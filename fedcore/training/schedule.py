@@ -21,9 +21,15 @@ END_DIVISOR = 1e4
 def learning_rate(plan: TrainPlan, step: int, total: int, steps_per_round: int) -> float:
     """The learning rate of global step `step`, from 0, out of `total` over the whole training.
 
-    Between 0 and `plan.lr`. A step past the end gets the rate of the last step.
+    Between 0 and `plan.lr`. A step past the end gets the rate of the last step. A warm-up (Goyal et
+    al. 2017) multiplies the course: step 1 of W gets 1 / W of it, step W and all later ones all.
     """
-    place = min(step, total - 1)
+    rate = _course(plan, min(step, total - 1), total, steps_per_round)
+    rise = plan.warmup_steps or plan.warmup_rounds * steps_per_round
+    return rate * (step + 1) / rise if step < rise else rate
+
+
+def _course(plan: TrainPlan, place: int, total: int, steps_per_round: int) -> float:
     if plan.schedule == "step":
         return plan.lr * plan.step_factor ** (place // (plan.step_rounds * steps_per_round))
     if plan.schedule == "cosine":

@@ -8,8 +8,9 @@ that of a deployment is a lease, and a flow run whose lease cannot be renewed is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -18,16 +19,28 @@ from fedcore.audit.durable import replace_with
 from flows.hub.pools import COORDINATOR_POOL, party_pool
 
 WEEKLY = "0 3 * * 0"
+# The deployments that people set parameters and schedules of, by Prefect's names.
+CHOOSABLE = {"federated-training/train": "train", "retraining/weekly": "weekly"}
 PREFECT = "3.8.8"  # what the file was tried with
 HEAD = """\
-# Made by fedcore from the hub's parties; it is written anew when one is invited or revoked.
-# To register all of it:
+# Made by fedcore from the hub's parties; it is written anew when one is invited or revoked, with
+# the parameters and schedules that Prefect has by then. To register all of it:
 #     prefect --no-prompt deploy --prefect-file {path} --all
+# or one new hospital alone:
+#     prefect --no-prompt deploy --prefect-file {path} --name HOSPITAL
 """
 
 
-def content(parties: Sequence[str], directory: str = ".") -> dict[str, Any]:
-    """The file's content for parties of these ids; runs begin in `directory`."""
+Chosen = Mapping[str, Mapping[str, Any]]
+
+
+def content(
+    parties: Sequence[str], directory: str = ".", chosen: Chosen = MappingProxyType({})
+) -> dict[str, Any]:
+    """The file's content for parties of these ids; runs begin in `directory`.
+
+    `chosen` holds, by deployment, the `parameters` and `schedules` that people have set.
+    """
     step = {"prefect.deployments.steps.set_working_directory": {"directory": directory}}
     return {
         "name": "fedcore",
@@ -35,21 +48,44 @@ def content(parties: Sequence[str], directory: str = ".") -> dict[str, Any]:
         "build": None,
         "push": None,
         "pull": [step],
-        "deployments": [_training(), _retraining(), *map(_session, sorted(parties))],
+        "deployments": [
+            *({**one, **chosen.get(one["name"], {})} for one in (_training(), _retraining())),
+            *map(_session, sorted(parties)),
+        ],
     }
 
 
-def text(parties: Sequence[str], path: str, directory: str = ".") -> str:
+def text(
+    parties: Sequence[str],
+    path: str,
+    directory: str = ".",
+    chosen: Chosen = MappingProxyType({}),
+) -> str:
     """The whole file as it is to lie at `path`."""
-    body = yaml.safe_dump(content(parties, directory), sort_keys=False, width=95)
+    body = yaml.safe_dump(content(parties, directory, chosen), sort_keys=False, width=95)
     return HEAD.format(path=path) + body
 
 
-def write(home: Path, parties: Sequence[str]) -> Path:
-    """Write the file of the hub in `home`; where it is."""
+def write(home: Path, parties: Sequence[str], chosen: Chosen | None = None) -> Path:
+    """Write the file of the hub in `home`; where it is.
+
+    What people have set stays: as `chosen` says, or else as the file has it that stands there.
+    """
     path = home / "deployments" / "prefect.yaml"
-    replace_with(path, [text(parties, str(path), str(home)).encode()])
+    known = _chosen_in(path) if chosen is None else chosen
+    replace_with(path, [text(parties, str(path), str(home), known).encode()])
     return path
+
+
+def _chosen_in(path: Path) -> Chosen:
+    if not path.exists():
+        return {}
+    held = yaml.safe_load(path.read_text("utf-8"))["deployments"]
+    return {
+        one["name"]: {name: one[name] for name in ("parameters", "schedules") if name in one}
+        for one in held
+        if one["name"] in CHOOSABLE.values()
+    }
 
 
 def _training() -> dict[str, Any]:

@@ -170,8 +170,12 @@ def _exchange_user(hub: Hub, wish: Wish) -> Credentials:
 
 
 def _offer(hub: Hub) -> None:
-    """Write the deployments of the parties as they are now."""
-    deployments.write(hub.home, [one.party_id for one in registry.active(hub)])
+    """Write the deployments of the parties as they are now; what people have set stays."""
+    try:
+        known = pools.chosen(hub.prefect_environ(), deployments.CHOOSABLE)
+    except FedcoreError:  # Prefect is away: as the file has it
+        known = None
+    deployments.write(hub.home, [one.party_id for one in registry.active(hub)], known or None)
 
 
 def _free_role(hub: Hub) -> Role:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
+from prefect.client.schemas.objects import DeploymentSchedule
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.settings import (
     PREFECT_API_AUTH_STRING,
@@ -66,6 +68,31 @@ def heartbeats(environ: Mapping[str, str], parties: Iterable[str]) -> dict[str, 
                 if beats:
                     found[party] = max(beats).strftime("%Y-%m-%d %H:%M:%S UTC")
     return found
+
+
+def chosen(environ: Mapping[str, str], names: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """What people have set of deployments: parameters and schedules, as `prefect.yaml` has them.
+
+    `names` maps Prefect's names to those of the answer; what is not registered is missing.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    with connected(environ) as api:
+        for name, short in names.items():
+            with contextlib.suppress(ObjectNotFound):
+                one = api.read_deployment_by_name(name)
+                schedules = [_schedule(held) for held in one.schedules]
+                found[short] = {
+                    "parameters": one.parameters,
+                    **({"schedules": schedules} if schedules else {}),
+                }
+    return found
+
+
+def _schedule(held: DeploymentSchedule) -> dict[str, Any]:
+    timing = held.schedule.model_dump(mode="json", exclude_none=True)
+    named = {"slug": held.slug} if held.slug else {}
+    parameters = {"parameters": held.parameters} if held.parameters else {}
+    return {**timing, **named, **parameters, "active": held.active}
 
 
 def _ensure_pool(api: SyncPrefectClient, name: str, description: str) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from flows.hub.prefect_recording import can_be_recorded
+
 UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 KINDS = {"pool": r"[^/]+", "run": UUID, "deployment": UUID, "id": UUID}
 RUN_FIELDS = {"infrastructure_pid", "name", "flow_version", "empirical_policy", "labels"}
@@ -98,6 +100,8 @@ async def _own_task_run(asker: Asker, event: Any, named: list[tuple[str, str]]) 
         raise Forbidden
     if told.get("flow_run_id") is not None:
         await _require(asker, "run", told["flow_run_id"])
+    if not can_be_recorded(event):
+        raise Forbidden
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,7 @@ def exchange(hub: Hub) -> Service:
         environ=COLLECT,
         probe=lambda start: answers(hub, start),
         after=("storage",),
+        reads=hub.settings.certificates,
         address=str(hub.exchange),
         grace=GRACE_SECONDS,
         cwd=_folder(hub),

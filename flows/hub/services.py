@@ -34,6 +34,7 @@ def prefect(hub: Hub) -> Service:
             and probes.page_answers(f"{hub.prefect_url}/admin/version", admin, hub.ca)
         ),
         prepare=lambda: _make_databases(hub),
+        reads=hub.settings.certificates,
         address=hub.settings.url("prefect"),
     )
 
@@ -58,6 +59,7 @@ def mlflow(hub: Hub) -> Service:
         environ=_mlflow_environ(hub),
         probe=lambda _: probes.page_answers(page, admin, hub.ca),
         prepare=lambda: _prepare_mlflow(hub),
+        reads=hub.settings.certificates,
         address=hub.mlflow_url,
     )
 

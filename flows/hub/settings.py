@@ -53,6 +53,11 @@ class HubSettings(Section):
         """`https` with a certificate, else `http`."""
         return "https" if self.cert else "http"
 
+    @property
+    def certificates(self) -> tuple[Path, ...]:
+        """What the services read of it when they start, and not again."""
+        return tuple(Path(one) for one in (self.cert, self.key) if one)
+
     def url(self, service: str) -> str:
         """Where a service is reached."""
         return f"{self.scheme}://{self.host}:{self.ports[service]}"

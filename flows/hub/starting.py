@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fedcore.errors import FedcoreError
+from fedcore.errors import FedcoreError, InputError
 from flows.hub import keeper
 from flows.hub.database import VARIABLE, Postgres
-from flows.hub.home import FILE, Hub
+from flows.hub.home import Hub
 from flows.hub.keeper import note_path
 from flows.hub.processes import Note
 from flows.hub.running import keeper_note, keeper_runs, states
@@ -55,12 +55,10 @@ def up(wish: Wish, environ: Mapping[str, str], say: Say) -> Hub:
 
 def prepared(wish: Wish, environ: Mapping[str, str], say: Say) -> Hub:
     """The hub as it is wished for; one that runs with other settings is ended first."""
-    there = (wish.home / FILE).exists()
-    before = _plans(Hub.load(wish.home)) if there else None
     hub = Hub.create(wish.home, wish.ports, **wish.options)
     _keep_database(hub, environ)
-    if before is not None and before != _plans(hub) and keeper_runs(hub):
-        say("the settings have changed: the services are started anew")
+    if keeper_runs(hub) and _out_of_date(hub):
+        say("settings, certificate or fedcore have changed: the services are started anew")
         down(hub, say)
     return hub
 
@@ -135,12 +133,23 @@ def _keep_database(hub: Hub, environ: Mapping[str, str]) -> None:
     """Take PostgreSQL's URL from the environment, once it is known that it works."""
     url = environ.get(VARIABLE)
     if url and url != hub.secrets.database:
+        if not hub.secrets.database and (hub.home / "prefect" / "prefect.db").exists():
+            remedy = (
+                "this hub keeps its records in SQLite already, and they would be missed: unset it, "
+                "or begin another hub with --home"
+            )
+            raise InputError(f"environment: {VARIABLE} is set: {remedy}")
         Postgres.parse(url).make_databases()
         hub.secrets.keep_database(url)
 
 
-def _plans(hub: Hub) -> list[str]:
-    return [service.plan for service in services(hub)]
+def _out_of_date(hub: Hub) -> bool:
+    """Whether a service runs that was started otherwise than it would be started now."""
+    running = {one.name: Note.read(note_path(hub, one.name)) for one in services(hub)}
+    return any(
+        running[one.name].process is not None and running[one.name].plan != one.plan
+        for one in services(hub)
+    )
 
 
 def _failed(hub: Hub, name: str, why: str) -> FedcoreError:

@@ -8,7 +8,9 @@ from fedcore.audit.durable import replace_with
 from fedcore.audit.signing import SigningKey
 from fedcore.exchange import keys
 from fedcore.explain.figures import write_figures
+from fedcore.explain.matrix import matrix_of
 from fedcore.explain.report import write_report
+from fedcore.explain.statistics_tables import read_statistics
 from fedcore.rounds import coordinator, sealed
 from fedcore.rounds.messages import Agreement, End
 from tasks.coordinator.desk import desk_at
@@ -54,8 +56,14 @@ def write_artifacts(seat: str, folder: Path, end: End) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     done, hellos, head = coordinator.records(desk), desk.hellos(), desk.ledger.head()
     heads = {"coordinator": {"index": head.index, "hash": head.hash}}
-    write_report(folder / "report.html", desk.task, agreement, hellos, done, end, heads)
-    write_figures(folder, agreement, done, end)
+    told = coordinator.pooled(desk)
+    write_report(folder / "report.html", desk.task, agreement, hellos, done, end, heads, told)
+    write_figures(folder, agreement, done, end, read_statistics(told, desk.task, end.classes))
+    if told is not None:
+        replace_with(folder / "statistics.json", [told.model_dump_json(indent=1).encode()])
+    table = matrix_of(agreement, end)
+    if table is not None:
+        replace_with(folder / "matrix.csv", [table.to_csv().encode()])
     replace_with(folder / "federated_task.yaml", [desk.task.to_yaml().encode()])
     text = f'{{"index": {head.index}, "hash": "{head.hash}"}}\n'
     replace_with(folder / "ledger-head.json", [text.encode()])

@@ -37,12 +37,24 @@ def ask_party(seat: str, number: int, party: str, label: str, until: float | Non
     return coordinator.ask(desk_at(seat), number, party, until)
 
 
+def closes_early(seat: str) -> bool:
+    """Whether a round closes with the first few replies, or waits for each party's."""
+    return desk_at(seat).task.federation.buffer is not None
+
+
+@step("round-{number:03d} · first replies")
+def gather(seat: str, number: int, until: float | None) -> dict[str, str]:
+    """Wait until enough replies are there; every party's answer: `replied`, `training`, ..."""
+    return coordinator.gather(desk_at(seat), number, until)
+
+
 @step("round-{number:03d} · combine")
 def combine(seat: str, number: int, answers: dict[str, str]) -> list[str]:
-    """Check the quorum and make the new global model; the ids of the parties in it."""
+    """Check the quorum and make the new global model; the ids of who is to score it now."""
     desk = desk_at(seat)
     coordinator.require_quorum(desk, number, answers)
-    return list(coordinator.combine(desk, number, answers).weights)
+    coordinator.combine(desk, number, answers)
+    return coordinator.scorers(desk, number)
 
 
 @step("round-{number:03d} · {label} · score")

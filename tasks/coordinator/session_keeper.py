@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -16,7 +17,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
-from prefect.exceptions import PrefectException
+from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from fedcore.rounds.messages import Member
@@ -44,6 +45,7 @@ class Seen:
     begun_at: float | None = None
     due: float = 0.0
     told: str = ""
+    registered: bool = True
 
 
 class SessionKeeper:
@@ -68,7 +70,7 @@ class SessionKeeper:
             try:
                 with get_client(sync_client=True, httpx_settings={"timeout": PATIENCE}) as api:
                     for member in self._members:
-                        self._look_at(api, member)
+                        self._look_if_registered(api, member)
                 self._away = False
             except (httpx.HTTPError, PrefectException, OSError, ValueError, RuntimeError):
                 self._away = True
@@ -77,7 +79,7 @@ class SessionKeeper:
     def last_seen(self, party: str) -> str:
         """A sentence on the party's session and its worker."""
         seen = self._seen.get(party)
-        if seen is None or not (seen.state or self._away):
+        if seen is None or not (seen.state or self._away or not seen.registered):
             return ""
         words = [f"its session is {seen.state}" if seen.state else "its session is not started"]
         if seen.heard is not None:
@@ -87,9 +89,25 @@ class SessionKeeper:
             )
         else:
             words.append("no worker of it has been heard of")
+        if not seen.registered:
+            words.append("Prefect knows no deployment of it: run prefect deploy")
         if self._away:
             words.append("Prefect itself does not answer now")
         return ", ".join(words)
+
+    def _look_if_registered(self, api: SyncPrefectClient, member: Member) -> None:
+        """One party without a deployment keeps no other's session from being started."""
+        try:
+            self._look_at(api, member)
+            self._seen[member.party_id].registered = True
+        except ObjectNotFound:
+            self._seen[member.party_id].registered = False
+            why = "its session cannot be started, as Prefect knows no deployment of it"
+            self._leave(
+                member,
+                self._seen[member.party_id],
+                f"{why}: register {FLOW}/{member.party_id} with prefect deploy",
+            )
 
     def _look_at(self, api: SyncPrefectClient, member: Member) -> None:
         seen = self._seen[member.party_id]
@@ -104,7 +122,7 @@ class SessionKeeper:
         if ours:
             _note(seen, ours[0])
         if not ours or self._again(member, seen):
-            self._start(api, member, seen, deployment.id, len(ours))
+            self._start(api, member, seen, deployment.id, ours[0].id if ours else None)
 
     def _again(self, member: Member, seen: Seen) -> bool:
         """Whether a session that ended is to be started again now."""
@@ -132,19 +150,22 @@ class SessionKeeper:
         return False
 
     def _start(
-        self, api: SyncPrefectClient, member: Member, seen: Seen, deployment: object, number: int
+        self,
+        api: SyncPrefectClient,
+        member: Member,
+        seen: Seen,
+        deployment: UUID,
+        last: UUID | None,
     ) -> None:
         """Start the run's next session; two that try at once start one."""
-        from uuid import UUID  # noqa: PLC0415
-
         if seen.ended:
             self._say(f"{member.label}: its session ended as {seen.state}, started again")
         created = api.create_flow_run_from_deployment(
-            UUID(str(deployment)),
+            deployment,
             parameters={"run": self._run},
             name=f"{self._run} · {member.label}",
             tags=[f"run:{self._run}", f"party:{member.party_id}"],
-            idempotency_key=f"{self._run}-{member.party_id}-{number + 1}",
+            idempotency_key=f"{self._run}-{member.party_id}-after-{last or 'none'}",
         )
         pause = 0.0 if seen.tries == 0 else FIRST_PAUSE * 2.0 ** (seen.tries - 1)
         seen.tries, seen.begun_at = seen.tries + 1, self._clock()

@@ -84,13 +84,17 @@ def key_of(record: Record) -> str:
 
 
 def _table(written: Record) -> list[dict[str, object]]:
-    """One row per party and one for the federation."""
-    columns = ("loss", "accuracy", "auroc", "train_loss", "train_accuracy")
+    """One row per party, one for their plain average, one for the federation."""
+    columns: tuple[str, ...] = ("loss", "accuracy", "auroc", "train_loss", "train_accuracy")
+    if written.concordance is not None:
+        columns = ("loss", "concordance", "train_loss")
     rows: list[dict[str, object]] = []
     for party, result in sorted(written.parties.items()):
         numbers = {name: _shown(getattr(result, name)) for name in columns}
         name = {"party": f"{result.role}-{party}", "status": result.status}
         rows.append({**name, "patients": result.patients, **numbers})
+    averages = {name: _shown(getattr(written, f"average_{name}")) for name in columns[:3]}
+    rows.append({"party": "average", "status": "", **averages})
     numbers = {name: _shown(getattr(written, name)) for name in columns}
     patients = sum(result.patients for result in written.parties.values())
     rows.append({"party": "federated", "status": "", "patients": patients, **numbers})

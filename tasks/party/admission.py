@@ -63,8 +63,10 @@ def take_seat(home: str, run: str, reconnect_interval: float = 5.0) -> str:
         exchange=door.exchange,
         state=str(door.home),
         data=str(door.data),
+        pretrain=None if door.pretrain is None else str(door.pretrain),
         output=str(door.home / "runs" / run / "output"),
         coordinator_key=signer,
+        modality=door.file.local.modality,
         policy=door.policy(),
         reconnect_interval=reconnect_interval,
     )

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import fedcore
 from fedcore.config.policy import EVERYTHING
-from fedcore.data.cohort import Cohort, open_cohort
+from fedcore.data.cohort import open_cohort
+from fedcore.data.cohort_record import Cohort
 from fedcore.errors import NotAllowed
 from fedcore.exchange import keys
 from fedcore.models.catalogue import build
 from fedcore.rounds import party, terms
+from fedcore.training.pretraining import stage_task
 from tasks.seat import Seat
 from tasks.voices import voice_of
 
@@ -27,7 +29,16 @@ def cohort_at(seat: str) -> Cohort:
     workers = max(1, (os.cpu_count() or 2) // 2)
     state = place.folder / "cache" / place.owner
     frozen = place.folder / "runs" / place.run / f"{place.name}.contents"
-    return open_cohort(folder, place.task, state, progress=told, workers=workers, frozen=frozen)
+    task = place.task.seen_by(place.modality)
+    return open_cohort(folder, task, state, progress=told, workers=workers, frozen=frozen)
+
+
+def _public_at(seat: str) -> Cohort:
+    """Read the guest's folder of public images, as the stage before the first round wants it."""
+    place = Seat.load(seat)
+    state = place.folder / "cache" / f"{place.owner}-pretrain"
+    told, folder = partial(_told, seat), Path(place.pretrain or ".")
+    return open_cohort(folder, stage_task(place.task), state, progress=told)
 
 
 @cache
@@ -51,10 +62,17 @@ def desk_at(seat: str) -> party.Desk:
         watch=watch,
         code_version=fedcore.__version__,
         cohort=cohort_at(seat),
-        network=build(place.task.model, place.task.seed),
+        network=build(
+            place.task.model,
+            place.task.seed,
+            modality=place.modality,
+            inputs=place.task.inputs,
+        ),
         spool=spool,
+        modality=place.modality,
         fence=terms.take(store, key, term, os.urandom, watch.clock),
         pinned_coordinator=place.coordinator_key,
+        public=partial(_public_at, seat) if place.pretrain else None,
         leaving=place.policy.leaving if place.policy else EVERYTHING,
         progress=lambda phase, done, total, loss: voice_of(seat).tell(
             "progress", phase=phase, done=done, total=total, loss=loss

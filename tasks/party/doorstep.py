@@ -19,15 +19,12 @@ from fedcore.config.party import Address, PartyFile, load_party_file, parse_addr
 from fedcore.config.policy import Policy, load_policy
 from fedcore.errors import InputError, PartyFileError
 from fedcore.exchange.opening import open_store
-from fedcore.exchange.reconnecting import Reconnecting
 from fedcore.exchange.store import ObjectStore
 from fedcore.rounds.consent import Gate
 from fedcore.rounds.identity import RUN_NAME
 from fedcore.rounds.waiting import Watch
-from tasks.seat import Complaint
+from tasks.seat import patient
 from tasks.voices import voice_of
-
-RETRY_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -66,6 +63,12 @@ class Doorstep:
     def data(self) -> Path:
         """The folder that the party file names."""
         return self.home / (self.file.local.data or "data")
+
+    @property
+    def pretrain(self) -> Path | None:
+        """The folder of public images that the party file names, if any."""
+        named = self.file.local.pretrain
+        return None if named is None else self.home / named
 
     @property
     def exchange(self) -> Address:
@@ -114,6 +117,4 @@ class Doorstep:
         )
 
     def _store(self, watch: Watch, environ: Mapping[str, str]) -> ObjectStore:
-        complaint = Complaint(watch.say, RETRY_SECONDS)
-        inner = open_store(self.exchange, environ)
-        return Reconnecting(inner, RETRY_SECONDS, complaint, watch.pause, watch.clock)
+        return patient(open_store(self.exchange, environ), watch)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from fedcore.audit.durable import replace_with
+from fedcore.config.columns import level_of
 from fedcore.errors import NotAllowed, Refused
 from fedcore.exchange import keys
 from fedcore.explain.report import write_report
@@ -13,6 +14,7 @@ from fedcore.explain.tables import write_tables
 from fedcore.rounds import party, sealed
 from fedcore.rounds.messages import Agreement, End, Hello, Record, line
 from fedcore.rounds.party import Desk
+from fedcore.rounds.statistics_messages import PooledStatistics
 from tasks.options import step
 from tasks.party.desk import desk_at
 from tasks.seat import COORDINATOR, Seat
@@ -50,16 +52,29 @@ def _write(place: Seat, desk: Desk, end: End) -> None:
     for name, (ref, number) in models.items():
         body = party.usable_model(desk, ref, number)
         replace_with(folder / f"{name}.safetensors", [body])
+    own = party.personal_model(desk)
+    if own is not None:
+        replace_with(folder / "personal.safetensors", [own])
     replace_with(folder / "federated_task.yaml", [desk.task.to_yaml().encode()])
+    _write_normalisation(folder, desk)
     done = _records(desk)
     write_tables(folder, done)
     key = keys.agreement(desk.run)
     agreement = sealed.read(desk.store, key, Agreement, desk.coordinator_key())
-    heads = _ledger_heads(place, desk, end)
-    write_report(
-        folder / "report.html", desk.task, agreement, _hellos(desk, agreement), done, end, heads
-    )
+    heads, told = _ledger_heads(place, desk, end), _statistics(desk)
+    hellos = _hellos(desk, agreement)
+    write_report(folder / "report.html", desk.task, agreement, hellos, done, end, heads, told)
+    if told is not None:
+        replace_with(folder / "statistics.json", [told.model_dump_json(indent=1).encode()])
     replace_with(folder / "ledger-heads.json", [json.dumps(heads, indent=1).encode()])
+
+
+def _write_normalisation(folder: Path, desk: Desk) -> None:
+    """With `data.normalize: own`, what whoever uses the models here normalises images with."""
+    own = desk.cohort.train.pixel_statistics
+    if own is not None:
+        numbers = json.dumps({"mean": own.mean, "std": own.std}, indent=1)
+        replace_with(folder / "normalisation.json", [numbers.encode()])
 
 
 def _ledger_heads(place: Seat, desk: Desk, end: End) -> dict[str, dict[str, object]]:
@@ -82,6 +97,13 @@ def _hellos(desk: Desk, agreement: Agreement) -> dict[str, Hello]:
         if hello is not None:
             found[member.party_id] = hello
     return found
+
+
+def _statistics(desk: Desk) -> PooledStatistics | None:
+    if level_of(desk.task) == "none":
+        return None
+    key = keys.pooled_statistics(desk.run)
+    return sealed.read_if_there(desk.store, key, PooledStatistics, desk.coordinator_key())
 
 
 def _records(desk: Desk) -> list[Record]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fedcore.config.columns import level_of
 from fedcore.rounds import party
 from fedcore.rounds.party import Request
 from fedcore.rounds.waiting import with_room
@@ -27,6 +28,7 @@ def preprocess(seat: str, label: str) -> str:
         images=sum(len(part) for part in (cohort.train, cohort.validation, cohort.test)),
         quarantine=dict(cohort.quarantine),
         notes=list(cohort.notes),
+        unit=cohort.unit,
     )
     admission.require_cohort(seat, cohort.train.patients)
     return cohort.contract_hash
@@ -39,6 +41,19 @@ def join(seat: str, label: str) -> str:
     desk = desk_at(seat)
     party.greet(desk, Path(weights) if weights else None)
     return party.join(desk).task_hash
+
+
+def tells_statistics(seat: str) -> bool:
+    """Whether the task file asks what the data looks like."""
+    return level_of(desk_at(seat).task) != "none"
+
+
+@step("{label} · statistics")
+def tell_statistics(seat: str, label: str) -> int:
+    """Tell what may be told of the data; the number of columns, 0 where all is withheld."""
+    desk = desk_at(seat)
+    told = with_room(lambda: party.tell_statistics(desk), desk.watch)
+    return len(told.columns or ()) if told is not None else 0
 
 
 @step("round-{number:03d} · {label} · train")

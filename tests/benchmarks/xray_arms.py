@@ -13,19 +13,19 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 from safetensors.numpy import save_file
 from xray_hospitals import A, B, C
 
+from fedcore.baselines import train_alone
 from fedcore.config import TaskFile, load_task_file
-from fedcore.data import Cohort, ImageSet, open_cohort
-from fedcore.data.images import Labels, Pixels
+from fedcore.data import Cohort, open_cohort
+from fedcore.data.joined import joined
 from fedcore.exchange.folder import FolderStore
-from fedcore.simulation import World, simulate_cohorts
+from fedcore.simulation import World
 
 ROOT = Path(__file__).resolve().parents[2]
 AMBIENT = ("PREFECT_API_URL", "PREFECT_HOME", "PREFECT_PROFILE", "MLFLOW_TRACKING_URI")
@@ -87,37 +87,6 @@ class Trained:
     said: str = ""
 
 
-@dataclass(frozen=True)
-class Joined:
-    """An `ImageSet` of several parties' images, one party after the other."""
-
-    parts: Sequence[ImageSet]
-
-    @property
-    def labels(self) -> Labels:
-        """Class numbers, shape (N,)."""
-        return np.concatenate([part.labels for part in self.parts])
-
-    @property
-    def patients(self) -> int:
-        """No patient is at two parties."""
-        return sum(part.patients for part in self.parts)
-
-    def __len__(self) -> int:
-        """N."""
-        return sum(map(len, self.parts))
-
-    def batch(self, indices: Labels) -> Pixels:
-        """The images at `indices`, in that order."""
-        ends = np.cumsum([len(part) for part in self.parts])
-        owner = np.searchsorted(ends, indices, side="right")
-        found = [
-            self.parts[own].batch(np.array([index - ends[own] + len(self.parts[own])]))
-            for own, index in zip(owner, indices, strict=True)
-        ]
-        return np.concatenate(found)
-
-
 def cohort_of(work: Path, party: str) -> Cohort:
     """A hospital's cohort; decoded and preprocessed on the first call only."""
     task = load_task_file(work / "federated_task.yaml")
@@ -149,24 +118,15 @@ def train(work: Path, arm: Arm) -> Trained:
 def _in_one_process(work: Path, arm: Arm) -> Trained:
     task = load_task_file(work / "federated_task.yaml")
     name = "-".join(arm.parties)
-    cohort = _joined([cohort_of(work, party) for party in arm.parties])
+    cohort = joined({party: cohort_of(work, party) for party in arm.parties})
     store = FolderStore(work / arm.folder / "exchange")
     store.prepare()
     begun = time.monotonic()
-    outcome = simulate_cohorts(task, {name: cohort}, World(work / arm.folder, store))
+    outcome = train_alone(task, name, cohort, World(work / arm.folder, store))
     seconds = time.monotonic() - begun
     weights = work / arm.folder / "best.safetensors"
     save_file(dict(outcome.best), weights)
     return Trained(str(weights), outcome.end.best_round, seconds)
-
-
-def _joined(cohorts: Sequence[Cohort]) -> Cohort:
-    return replace(
-        cohorts[0],
-        train=Joined([one.train for one in cohorts]),
-        validation=Joined([one.validation for one in cohorts]),
-        test=Joined([one.test for one in cohorts]),
-    )
 
 
 def _command(work: Path, arm: Arm) -> Trained:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -125,15 +126,23 @@ class SmallWorld:
             program = ["flows.worker.coordinator", str(self.hub.home)]
             if name != "coordinator":
                 program = ["flows.cli", "party", "start", "--home", str(self.home(name))]
-            with self.log(name).open("ab") as log:
-                self.programs[name] = subprocess.Popen(
-                    [sys.executable, "-m", *program],
-                    cwd=ROOT,
-                    env={**os.environ, "OMP_NUM_THREADS": "1"},
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
+            self._run(name, program)
+
+    def start_copy(self, party: str, name: str) -> None:
+        """Start a second worker of a hospital, in a copy of its home as on another machine."""
+        home = shutil.copytree(self.home(party), self.folder / f"hospital-{name}")
+        self._run(name, ["flows.cli", "party", "start", "--home", str(home)])
+
+    def _run(self, name: str, program: list[str]) -> None:
+        with self.log(name).open("ab") as log:
+            self.programs[name] = subprocess.Popen(
+                [sys.executable, "-m", *program],
+                cwd=ROOT,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
 
     def log(self, name: str) -> Path:
         return self.folder / f"worker-{name}.log"

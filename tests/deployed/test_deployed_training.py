@@ -14,6 +14,7 @@ from prefect.states import Cancelling
 from rounds_story import task_file
 
 from fedcore.params import digest
+from fedcore.simulation import World, simulate
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(1800)]
 
@@ -104,6 +105,31 @@ def test_killed_sessions_and_a_killed_coordinator_go_on_in_the_same_flow_runs(wo
     for name in ("three · guest-1", "three · host-2"):
         assert ends(world, runs[name].id, 120) == "Completed"
         assert runs[name].run_count <= 2
+
+
+@pytest.mark.long
+def test_of_two_machines_that_work_for_one_hospital_the_later_goes_on_and_the_other_says_so(world):
+    """The first is frozen in mid-training and comes back when the second has taken over."""
+    longer = task_file(epochs=6)
+    flow_run = world.submit(
+        "federated-training/train", task_file=longer.model_dump(mode="json"), run="five"
+    )
+    until(lambda: world.recorded("five", 1), "the first round", 600)
+    frozen = [world.programs["2"].pid, *world.processes("2")]
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        world.start_copy("2", "2-again")
+        until(lambda: world.finished("five") is not None, "the end of the training", 600)
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+    assert ends(world, flow_run) == "Completed", world.texts()
+    assert ends(world, world.runs()["five · host-2"].id, 120) == "Completed"
+    until(lambda: not world.processes("2"), "the end of the earlier session", 120)
+    alone = simulate(longer, world.data, World(world.folder / "alone-five"), run="five")
+    assert world.bits(world.finished("five")) == (digest(alone.best), digest(alone.final))
+    assert "another process took this run over" in world.texts()
 
 
 @pytest.mark.long

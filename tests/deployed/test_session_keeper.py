@@ -108,6 +108,20 @@ def test_a_hospital_that_refused_is_not_asked_again(story):
     assert "max_rounds: too many" in story.said[0]
 
 
+def test_a_hospital_without_a_deployment_is_told_and_keeps_no_others_session_from_starting(story):
+    absent = Member(party_id=f"a-{story.party}", role="guest")
+    present = Member(party_id=story.party, role="host")
+    keeper = SessionKeeper(story.run, [absent, present], story.said.append, lambda: story.now)
+    assert keeper.look()
+    assert len(story.sessions()) == 1
+    assert "Prefect knows no deployment of it: run prefect deploy" in keeper.last_seen(
+        absent.party_id
+    )
+    assert keeper.look()
+    assert len(story.said) == 1
+    assert f"register party-session/{absent.party_id}" in story.said[0]
+
+
 def test_what_was_last_seen_is_a_sentence_also_while_prefect_is_away(story):
     assert story.keeper.last_seen(story.party) == ""
     story.looks()

@@ -6,14 +6,21 @@ import itertools
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 import training_story as story
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedcore.config.columns import layouts
+from fedcore.data.columns import CategoricalColumn, NumericColumn
+from fedcore.explain.figures import drawings
 from fedcore.explain.outcome import outcome_of
 from fedcore.explain.report import render, sentences, tiles, write_report
 from fedcore.explain.report_tables import Story
+from fedcore.explain.statistics_tables import read_statistics
+from fedcore.rounds.statistics_messages import PooledStatistics
+from fedcore.statistics import ColumnSummary, pool_columns
 
 TASK = story.task_file()
 HEADS = {"coordinator": {"index": 57, "hash": "ab" * 32}}
@@ -153,3 +160,64 @@ def test_one_party_alone_reads_in_the_singular():
 def test_rounds_without_a_record_are_named():
     holes = [one for one in story.records(12) if one.round not in (3, 7, 8)]
     assert "3, 7-8" in render(told(holes), {}, [])
+
+
+def told_statistics(task) -> PooledStatistics:
+    known = layouts(task, story.CLASSES)
+    by_class, each, pixels, maker = known[0], known[3], known[4], known[6]
+    images = np.arange(40.0)
+    parts = {
+        "9999": [
+            CategoricalColumn.of(by_class, ["normal"] * 30 + ["pneumonia"] * 12),
+            NumericColumn.of(each, np.ones(42)),
+            NumericColumn.of(pixels, images * 6),
+            CategoricalColumn.of(maker, ["<b>Maker</b>"] * 42),
+        ],
+        "10000": [
+            CategoricalColumn.of(by_class, ["normal"] * 30 + ["pneumonia"] * 2),
+            NumericColumn.of(pixels, images * 3),
+        ],
+    }
+    columns = {
+        party: {one.layout.name: one.summary(5) for one in own} for party, own in parts.items()
+    }
+    full = {
+        party: [
+            own.get(one.name, ColumnSummary(one, 0, None, (None,) * one.cells)) for one in known
+        ]
+        for party, own in columns.items()
+    }
+    return PooledStatistics(
+        run=story.RUN,
+        parties={party: tuple(one.to_json() for one in own) for party, own in full.items()},
+        absent={"10001": "withheld: policy"},
+        total=tuple(one.to_json() for one in pool_columns(full.values()).values()),
+    )
+
+
+def test_the_data_before_the_training_is_shown_per_party_and_together(tmp_path):
+    task = story.task_file(data={"statistics": "full"})
+    path = tmp_path / "report.html"
+    statistics = told_statistics(task)
+    arguments = (story.agreement(task), story.hellos(task), story.records(2), story.end(), HEADS)
+    write_report(path, task, *arguments, statistics)
+    page = Page(path.read_text())
+    text = " ".join(" ".join(page.texts).split())
+    assert page.open == []
+    assert len(page.all("svg")) == 5
+    assert "class/train: guest-9999 42 0" in text
+    assert "normal 30, pneumonia 12" in text
+    assert "class/train: host-10000 32 0 \N{EN DASH} \N{EN DASH} withheld 32" in text
+    assert "pixel value: All together 80 0" in text
+    assert "host-10001 withheld: policy" in text
+    assert "<b>Maker" not in path.read_text()
+    assert drawings_with(task, statistics)[0].name == "statistics"
+
+
+def drawings_with(task, statistics):
+    data = read_statistics(statistics, task, story.CLASSES)
+    return drawings(story.agreement(task), [], story.end(), data)
+
+
+def test_without_statistics_the_report_does_not_speak_of_them(html):
+    assert "Statistics" not in " ".join(Page(html).texts)

@@ -38,12 +38,17 @@ def test_no_rounds_make_an_empty_table_with_all_columns(tmp_path):
     assert text.read_text().strip() == ",".join(COLUMNS)
 
 
-def test_each_round_has_a_row_per_party_and_a_federated_one():
+def test_each_round_has_a_row_per_party_an_average_and_a_federated_one():
     table = metrics_table(story.records(3)).to_pylist()
-    assert [row["party"] for row in table[:4]] == ["10000", "10001", "9999", "federated"]
-    assert [row["round"] for row in table] == [n for n in (1, 2, 3) for _ in range(4)]
-    assert table[3]["status"] == "3 of 3"
-    assert table[3]["patients"] == 753
+    assert [row["party"] for row in table[:5]] == [
+        *("10000", "10001", "9999"),
+        *("average", "federated"),
+    ]
+    assert [row["round"] for row in table] == [n for n in (1, 2, 3) for _ in range(5)]
+    assert table[4]["status"] == "3 of 3"
+    assert table[4]["patients"] == 753
+    assert table[3]["auroc"] == story.record(1).average_auroc
+    assert table[3]["patients"] is None
     assert table[0]["bytes_up"] is None
 
 
@@ -52,7 +57,7 @@ def test_withheld_numbers_are_empty_and_not_zero():
     assert rows[1]["loss"] is None
     assert rows[1]["train_loss"] is not None
     assert rows[0]["status"] == "late"
-    assert rows[3]["status"] == "2 of 3"
+    assert rows[4]["status"] == "2 of 3"
 
 
 @settings(max_examples=40, deadline=None)

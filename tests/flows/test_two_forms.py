@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,14 +10,15 @@ import mlflow
 import pyarrow.parquet as parquet
 import pytest
 from command_story import Site, listening, tree, two_sites, until, write_files
-from rounds_story import hospitals, task_file
+from rounds_story import asking, hospitals
 
 from fedcore.audit.entry import Entry
 from fedcore.params import digest
 from fedcore.simulation import Outcome, World, simulate
 
 pytestmark = pytest.mark.servers
-TASK = task_file(epochs=3)
+# With statistics and the strategy that keeps the most: every step takes part.
+TASK = asking(strategy="scaffold", epochs=3)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,7 @@ def story(path: Path) -> list[tuple[str, str]]:
 
 def _named(subject: dict) -> str:
     subject.pop("key", None) if "data" in subject else None
-    signed = subject.get("object") in {"hello", "reply", "scores", "test scores"}
+    signed = subject.get("object") in {"hello", "statistics", "reply", "scores", "test scores"}
     return str({key: value for key, value in subject.items() if not (signed and key == "sha256")})
 
 
@@ -83,7 +85,11 @@ def test_a_line_per_round_and_the_last_lines_are_printed(finished) -> None:
 def test_the_output_folder_holds_models_task_metrics_and_report(finished, simulated) -> None:
     names = {path.name for path in finished.output.iterdir()}
     files = {"best.safetensors", "final.safetensors", "federated_task.yaml", "report.html"}
-    assert files | {"metrics.csv", "metrics.parquet", "ledger-heads.json"} <= names
+    files |= {"metrics.csv", "metrics.parquet", "ledger-heads.json", "statistics.json"}
+    assert files <= names
+    told = json.loads((finished.output / "statistics.json").read_text())
+    assert simulated.statistics is not None
+    assert told["total"] == simulated.statistics.model_dump(mode="json")["total"]
     rows = parquet.read_table(finished.output / "metrics.parquet").to_pylist()
     shown = [row["auroc"] for row in rows if row["party"] == "federated"]
     assert shown == [record.auroc for record in simulated.records]
@@ -99,6 +105,9 @@ def test_the_runs_and_the_registered_model_are_in_mlflow(finished, simulated) ->
     history = client.get_metric_history(parents[0].info.run_id, "federated/auroc")
     assert [one.value for one in history] == [record.auroc for record in simulated.records]
     assert int(client.get_model_version_by_alias("chest", "challenger").version) == 1
+    artifacts = {one.path for one in client.list_artifacts(parents[0].info.run_id)}
+    assert {"statistics.json", "statistics.png", "report.html"} <= artifacts
+    assert parents[0].data.params["data.statistics"] == "full"
 
 
 def test_running_a_finished_training_again_says_so_and_changes_nothing(finished) -> None:

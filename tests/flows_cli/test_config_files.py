@@ -62,7 +62,7 @@ def test_the_full_task_file_explains_every_field_in_its_own_words():
     assert all("  # " in line for line in fields)
     for section in sections(TaskFile):
         for name, field in section.model_fields.items():
-            said = re.search(rf"^[ #]*{name}:.*  # {re.escape(field.description)}$", text, re.M)
+            said = re.search(rf"^[ #-]*{name}:.*  # {re.escape(field.description)}$", text, re.M)
             assert said, f"{FULL.name}: {name} has not its description as comment"
 
 

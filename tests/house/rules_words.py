@@ -31,6 +31,8 @@ SYNONYMS = {
 }
 # Where such a word is another library's own name for another thing.
 OWN_WORDS = {
+    "fedcore/config/federation.py": {"server"},  # the papers' word in server_lr, server_momentum
+    "fedcore/config/evaluation.py": {"site"},  # cross-site evaluation, the field's name for it
     "fedcore/config/reading.py": {"node"},  # PyYAML's word for a piece of a file
     "fedcore/exchange/s3_line.py": {"client"},  # boto3's word for what sends its requests
     "fedcore/exchange/s3_calls.py": {"client"},

@@ -8,8 +8,11 @@ import stat
 import pytest
 
 from fedcore.errors import InputError
+from flows.hub.database import VARIABLE
 from flows.hub.home import Hub
 from flows.hub.ports import given_ports
+from flows.hub.services import services
+from flows.hub.starting import Wish, prepared
 
 
 def test_there_is_no_hub_in_an_empty_folder(tmp_path):
@@ -101,3 +104,24 @@ def test_a_port_that_is_none_is_one_sentence(text):
 
 def test_ports_are_given_by_the_names_of_the_addresses():
     assert given_ports(["exchange=8333", "mlflow=5000"]) == {"s3": 8333, "mlflow": 5000}
+
+
+def test_a_renewed_certificate_is_another_plan_for_whoever_reads_it_at_the_start(tmp_path):
+    files = {name: tmp_path / f"{name}.pem" for name in ("cert", "key")}
+    for path in files.values():
+        path.write_text("old")
+    hub = Hub.create(tmp_path / "a", host="localhost", **files)
+    before = {one.name: one.plan for one in services(hub)}
+    files["cert"].write_text("new")
+    after = {one.name: one.plan for one in services(hub)}
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"exchange", "prefect", "mlflow"}
+
+
+def test_a_hub_with_records_in_sqlite_is_not_moved_to_an_empty_postgresql_unasked(tmp_path):
+    hub = Hub.create(tmp_path / "a")
+    (hub.home / "prefect" / "prefect.db").touch()
+    environ = {VARIABLE: "postgresql://nobody@127.0.0.1:9"}
+    with pytest.raises(InputError, match=r"FEDCORE_DATABASE_URL .*in SQLite already"):
+        prepared(Wish(hub.home), environ, lambda _: None)
+    assert not hub.secrets.database

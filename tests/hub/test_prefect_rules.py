@@ -170,15 +170,41 @@ def test_events_that_could_start_something_are_refused(kind):
     assert not passes(own_event, event(kind, f"prefect.flow-run.{OWN}"))
 
 
+def task_event(*ids: str, state: object = None, **told: object) -> dict:
+    """An event that tells of a task run, as Prefect's client sends it."""
+    task_run = {"task_key": "k", "dynamic_key": "0", "name": "train", **told}
+    said = {"type": "COMPLETED", "name": "Completed"} if state is None else state
+    sent = event("prefect.task-run.Completed", *ids, task_run=task_run, validated_state=said)
+    return sent | {"id": OTHER, "occurred": "2026-11-01T10:00:00Z"}
+
+
 def test_a_task_run_is_written_down_under_an_own_flow_run_alone():
-    kind, own, other = "prefect.task-run.Completed", "prefect.flow-run." + OWN, "prefect.flow-run."
-    task = f"prefect.task-run.{OTHER}"
-    assert passes(own_event, event(kind, task, own, task_run={"task_key": "k"}))
-    assert passes(own_event, event(kind, task, own, task_run={"flow_run_id": OWN}))
-    assert not passes(own_event, event(kind, task, own, task_run={"flow_run_id": OTHER}))
-    assert not passes(own_event, event(kind, task, own, task_run={"id": OTHER}))
-    assert not passes(own_event, event(kind, task, other + OTHER, task_run={}))
-    assert not passes(own_event, event(kind, task, task_run={}))
+    own, task = f"prefect.flow-run.{OWN}", f"prefect.task-run.{OTHER}"
+    assert passes(own_event, task_event(task, own))
+    assert passes(own_event, task_event(task, own, flow_run_id=OWN))
+    assert not passes(own_event, task_event(task, own, flow_run_id=OTHER))
+    assert not passes(own_event, task_event(task, own, id=OTHER))
+    assert not passes(own_event, task_event(task, f"prefect.flow-run.{OTHER}"))
+    assert not passes(own_event, task_event(task))
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        {"payload": {}},
+        {"payload": {"task_run": {}}},
+        {"occurred": "never"},
+        {"id": 7},
+        {"resource": {"prefect.resource.id": "prefect.task-run.no-uuid"}},
+    ],
+    ids=str,
+)
+def test_an_event_that_prefect_could_not_write_down_is_refused(spoiled):
+    """Else it would take everybody's task runs of the same batch with it."""
+    own, task = f"prefect.flow-run.{OWN}", f"prefect.task-run.{OTHER}"
+    assert not passes(own_event, task_event(task, own) | spoiled)
+    assert not passes(own_event, task_event(task, own, state={"type": "NO SUCH STATE"}))
+    assert not passes(own_event, task_event(task, own, run_count="many"))
 
 
 @given(

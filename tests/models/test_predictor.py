@@ -115,3 +115,29 @@ def test_normalisation_is_imagenets_its_average_for_grey_or_none():
 def test_the_description_can_be_written_where_torch_is_missing():
     script = "import sys, fedcore.models.predictor; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def a_crossmodal_task():
+    sizes = {"ct": {"input_size": (1, 16, 16)}, "xray": {"input_size": (3, 24, 20)}}
+    model = ModelSection(name="cnn", modalities=sizes)
+    return TaskFile(task_type="classification", model=model, federation=FederationSection())
+
+
+@pytest.mark.parametrize(("modality", "shape"), [("ct", (1, 16, 16)), ("xray", (3, 24, 20))])
+def test_a_cross_modal_model_answers_as_evaluation_counted(stored, modality, shape):
+    task = a_crossmodal_task()
+    params, *files = stored(task)
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (5, *shape), dtype=np.uint8)
+    images = ArrayImages(pixels, random.integers(0, 2, 5), 5)
+    network = build(task.model, 0, modality=modality)
+    counted = predict(network, params, images, task.seen_by(modality), hardware=Hardware())
+    served = Predictor.from_files(*files).probabilities(pixels.astype(np.float32) / 255, modality)
+    np.testing.assert_array_equal(served, counted.probabilities)
+
+
+@pytest.mark.parametrize("modality", [None, "mr"])
+def test_a_cross_modal_model_must_be_told_the_modality(stored, modality):
+    _, *files = stored(a_crossmodal_task())
+    with pytest.raises(ModelError, match=r"modality is .*: known are: ct, xray"):
+        Predictor.from_files(*files).probabilities(np.zeros((1, 1, 16, 16)), modality)

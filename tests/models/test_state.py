@@ -7,7 +7,7 @@ import torch
 from fedcore.config.model import ModelSection
 from fedcore.errors import Refused
 from fedcore.models.catalogue import build
-from fedcore.models.state import load_params, replaceable_names, shared_names, to_params
+from fedcore.models.state import load_params, replaceable_names, to_params
 from fedcore.params import add, digest, schema, subtract
 
 
@@ -57,18 +57,6 @@ def test_read_only_arrays_and_the_results_of_arithmetic_can_be_loaded(network):
 def test_batch_norm_counters_stay_whole_numbers(network):
     kinds = {name: dtype for name, (dtype, _) in schema(to_params(network)).items()}
     assert {kinds[name] for name in kinds if name.endswith("num_batches_tracked")} == {"int64"}
-
-
-def test_local_batch_norm_keeps_exactly_the_running_statistics_home(network):
-    everything = shared_names(network, "average")
-    assert everything == tuple(network.state_dict())
-    at_home = set(everything) - set(shared_names(network, "local"))
-    assert {name.rpartition(".")[2] for name in at_home} == {
-        "running_mean",
-        "running_var",
-        "num_batches_tracked",
-    }
-    assert len(at_home) == 9
 
 
 @pytest.mark.parametrize(

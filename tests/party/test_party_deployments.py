@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from prefect.client.schemas.actions import WorkPoolUpdate
+from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolUpdate
 
 from fedcore.errors import FedcoreError
 from flows.hub import deployments, pools
@@ -82,6 +82,27 @@ def test_the_same_again_from_the_root_of_the_repository_changes_no_deployment(re
     said = deploy(ROOT, EXAMPLE, registered)
     assert said.returncode == 0, said.stdout + said.stderr
     assert {name: one.id for name, one in deployed(registered).items()} == before
+
+
+def test_parameters_and_schedules_that_people_have_set_outlive_the_next_invitation(
+    registered, tmp_path
+):
+    environ = {"PREFECT_API_URL": registered}
+    weekly = deployed(registered)["retraining/weekly"]
+    with pools.connected(environ) as prefect:
+        own = {"task_file": "/srv/task.yaml"}
+        prefect.update_deployment(weekly.id, DeploymentUpdate(parameters=own))
+        schedule = weekly.schedules[0]
+        prefect.update_deployment_schedule(weekly.id, schedule.id, active=True)
+    chosen = pools.chosen(environ, deployments.CHOOSABLE)
+    file = deployments.write(tmp_path, [*PARTIES, "new"], chosen)
+    said = deploy(tmp_path, str(file), registered)
+    assert said.returncode == 0, said.stdout + said.stderr
+    after = deployed(registered)["retraining/weekly"]
+    assert after.parameters == {"task_file": "/srv/task.yaml"}
+    assert [(one.schedule.cron, one.active) for one in after.schedules] == [("0 3 * * 0", True)]
+    again = deployments.write(tmp_path, PARTIES)
+    assert "/srv/task.yaml" in again.read_text()
 
 
 def test_pools_run_processes_one_at_a_time_and_only_the_coordinators_may_be_widened(prefect_api):

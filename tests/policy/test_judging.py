@@ -9,6 +9,7 @@ from policy_story import COORDINATOR, agreement
 from rounds_story import key_of, task_file
 
 from fedcore.config.policy import Leaving, Policy
+from fedcore.config.task import TaskFile
 from fedcore.rounds.consent import in_plain_words, judge, judge_cohort
 
 OTHER = key_of("somebody").public
@@ -102,5 +103,57 @@ def test_plain_words_say_what_leaves_and_at_what_count():
     assert "clipped to the norm 2.5" in text
     assert "the training's loss, over at least 7 patients" in text
     assert "histograms" not in text
-    assert "by this hospital's policy: accuracy, scores" in text
+    assert "by this hospital's policy: accuracy, scores, statistics" in text
     assert "guest-1, host-2" in text
+
+
+def cross_checked() -> TaskFile:
+    content = task_file().model_dump(mode="json") | {"evaluation": {"cross_site": True}}
+    return TaskFile.model_validate(content)
+
+
+def test_no_other_hospital_receives_a_local_model_unless_the_policy_says_so():
+    agreed = agreement(cross_checked())
+    refused = judge(Policy(), agreed, COORDINATOR.public)
+    assert (refused.decision, refused.reason) == ("refuse", "local_model_stays")
+    assert "leaving.local_model" in refused.sentence
+    allowed = Policy(leaving=Leaving(local_model=True))
+    assert judge(allowed, agreed, COORDINATOR.public).decision == "ask"
+    assert judge(Policy(), agreement(), COORDINATOR.public).decision == "ask"
+
+
+def test_plain_words_say_that_other_hospitals_get_the_local_model():
+    task = cross_checked()
+    plain = in_plain_words(agreement(task), task, Leaving(local_model=True))
+    assert any("TO EVERY OTHER HOSPITAL" in sentence for sentence in plain.leaves)
+    plain = in_plain_words(agreement(), task_file(), Leaving())
+    assert not any("OTHER HOSPITAL" in sentence for sentence in plain.leaves)
+
+
+@pytest.mark.parametrize(
+    ("federation", "said"),
+    [
+        ({"strategy": "fedbn"}, "BatchNorm's weights and running statistics"),
+        ({"strategy": "fedper"}, "the network's head (its last layer)"),
+        ({"strategy": "ditto"}, "this hospital's personal model"),
+        ({"finetune_epochs": 2}, "this hospital's personal model"),
+        ({"batch_norm": "local"}, "BatchNorm's running statistics"),
+    ],
+)
+def test_plain_words_say_what_of_the_network_stays(federation, said):
+    task = task_file(**federation)
+    assert said in in_plain_words(agreement(task), task, Leaving()).stays
+
+
+@pytest.mark.parametrize("level", ["none", "counts", "full"])
+def test_plain_words_say_which_statistics_leave(level):
+    task = task_file()
+    data = task.data.model_copy(update={"statistics": level, "min_reported": 6})
+    task = task.model_copy(update={"data": data})
+    leaves = "\n".join(in_plain_words(agreement(task), task, Leaving()).leaves)
+    assert ("once, before the training" in leaves) == (level != "none")
+    assert ("each number over at least 6 patients" in leaves) == (level != "none")
+    assert ("pixel values" in leaves) == (level == "full")
+    kept = in_plain_words(agreement(task), task, Leaving(metrics=("loss", "accuracy", "scores")))
+    assert "before the training" not in "\n".join(kept.leaves)
+    assert "by this hospital's policy: statistics" in kept.stays

@@ -80,11 +80,11 @@ def test_every_line_of_the_template_that_is_commented_out_is_valid(tmp_path):
     patients=st.integers(0, 50),
     agreed=st.integers(1, 50),
     own=st.integers(1, 50),
-    kept=st.sets(st.sampled_from(["loss", "accuracy", "scores"])),
+    kept=st.sets(st.sampled_from(["loss", "accuracy", "scores", "statistics"])),
 )
 def test_the_stricter_of_policy_and_task_file_holds(patients, agreed, own, kept):
     leaving = Leaving(metrics=tuple(sorted(kept)), min_reported=own)
-    for name in ("loss", "accuracy", "scores"):
+    for name in ("loss", "accuracy", "scores", "statistics"):
         expected = name in kept and patients >= max(agreed, own)
         assert leaving.allows(name, patients, agreed) is expected
 

@@ -15,6 +15,8 @@ from fedcore.errors import InputError
 from fedcore.exchange import codec, keys
 from fedcore.exchange.envelope import seal
 from fedcore.exchange.folder import FolderStore
+from fedcore.exchange.memory import MemoryStore
+from fedcore.metrics import Scores
 from fedcore.rounds import coordinator, sealed
 from fedcore.rounds.coordinator.combining import combined_of
 from fedcore.rounds.messages import Hello, Reply, Score
@@ -29,6 +31,23 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
     max_leaves=6,
 )
+
+
+class Replaceable(MemoryStore):
+    """An exchange whose server lets a party replace its own objects, as some do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.replaced: dict[str, bytes] = {}
+
+    def get(self, key: str) -> bytes:
+        return self.replaced.get(key) or super().get(key)
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        return self.get(key)[start : start + length]
+
+    def size(self, key: str) -> int:
+        return len(self.get(key))
 
 
 def honest_round(world: ByHand) -> dict:
@@ -150,6 +169,43 @@ def test_a_signed_hello_with_any_value_in_any_field_stops_no_training(
     world.store.put_once(keys.hello("2", RUN), seal(honest | {field: value}, key_of("2")))
     world.parties = ("1", "3")
     assert {"1", "3"} <= set(world.open().parties)
+
+
+@pytest.mark.parametrize("loss_sum", [10**400, -(10**400), 1.7e308, -1.7e308])
+def test_scores_that_no_sum_can_hold_stop_no_record(loss_sum, tmp_path) -> None:
+    world = ByHand(tmp_path)
+    write_reply(world, seal(honest_round(world), key_of("2")))
+    world.combine()
+    sha256 = combined_of(world.desk, 1).model.sha256
+    for party in ("1", "3"):
+        world.score(1, party, sha256, right=8, wrong=2)
+    truth = np.zeros(4, np.int64)
+    honest = Scores.of(np.full((4, 2), 0.5), truth, 1.0, patients=4).to_json()
+    said = Score(run=RUN, party="2", round=1, scores={sha256: honest | {"loss_sum": loss_sum}})
+    world.store.put_once(keys.score("2", RUN, 1), seal(said.model_dump(mode="json"), key_of("2")))
+    record = coordinator.record(world.desk, 1, 1.0)
+    assert record.parties["2"].loss is None
+    assert record.accuracy == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("replaced", ["reply", "hello"])
+def test_a_party_that_replaces_its_words_after_they_counted_stops_no_record(
+    replaced, tmp_path
+) -> None:
+    store = Replaceable()
+    world = ByHand(tmp_path, store=store)
+    write_reply(world, seal(honest_round(world), key_of("2")))
+    world.combine()
+    sha256 = combined_of(world.desk, 1).model.sha256
+    world.score(1, "1", sha256, right=8, wrong=2)
+    key = {"reply": keys.reply, "hello": lambda party, run, _: keys.hello(party, run)}[replaced]
+    store.replaced[key("2", RUN, 1)] = b"something else"
+    world.desk.memory.clear()
+    record = coordinator.record(world.desk, 1, 1.0)
+    assert record.parties["2"].status == "admitted"
+    assert record.parties["2"].train_loss is None
+    assert record.accuracy == pytest.approx(0.8)
+    assert "reply_changed" in [kind for kind, _ in world.desk.ledger.story()]
 
 
 @settings(max_examples=40, deadline=None)

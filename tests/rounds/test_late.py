@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from rounds_story import RUN, ByHand, Time, hospitals, key_of, model, task_file
+from rounds_pair import Pair
+from rounds_story import RUN, ByHand, model
 
-from fedcore.audit.ledger import Ledger
-from fedcore.config.task import TaskFile
-from fedcore.data.cohort import Cohort, open_cohort
+from fedcore.errors import Interrupted
 from fedcore.exchange import codec, keys
-from fedcore.exchange.memory import MemoryStore
-from fedcore.models.catalogue import build
 from fedcore.rounds import coordinator, party, sealed
 from fedcore.rounds.coordinator.combining import combined_of
-from fedcore.rounds.messages import Invitation, Member
+from fedcore.rounds.messages import Invitation
 
 GOOD = {"count": np.array(2, np.int64), "weight": np.ones(4, np.float32)}
 SLOW = {"count": np.array(2, np.int64), "weight": np.full(4, 3, np.float32)}
@@ -80,73 +78,19 @@ def test_an_update_from_the_future_is_refused(tmp_path) -> None:
     assert combined_of(world.desk, 1).absent["2"] == "stale_base"
 
 
-class Slow:
-    """A real guest and a real host, which trains so slowly that it misses the first round."""
+class Slow(Pair):
+    """A host that trains so slowly that it misses the first round."""
 
-    def __init__(self, folder: Path, late: str) -> None:
-        self.task = task_file(quorum=1, deadline=30, late=late, epochs=3)
-        self.time, self.store = Time(), MemoryStore()
-        members = (Member(party_id="1", role="guest"), Member(party_id="2", role="host"))
-        cohorts = {
-            name: open_cohort(data, self.task, folder / f"state-{name}")
-            for name, data in hospitals(folder).items()
-        }
-        self.desks = [self._party(folder, one, cohorts[one.party_id], self.task) for one in members]
-        self.lead = coordinator.Desk(
-            run=RUN,
-            task=self.task,
-            members=members,
-            store=self.store,
-            key=key_of("coordinator"),
-            ledger=Ledger(folder / "lead.jsonl", key_of("coordinator"), self.time.clock),
-            watch=self.time.watch(),
-            code_version="test",
-        )
-
-    def _party(self, folder: Path, member: Member, cohort: Cohort, task: TaskFile) -> party.Desk:
-        spool = folder / f"spool-{member.party_id}"
-        spool.mkdir()
-        key = key_of(member.party_id)
-        return party.Desk(
-            run=RUN,
-            task=task,
-            member=member,
-            store=self.store,
-            key=key,
-            ledger=Ledger(folder / f"{member.party_id}.jsonl", key, self.time.clock),
-            watch=self.time.watch(),
-            code_version="test",
-            cohort=cohort,
-            network=build(task.model, task.seed),
-            spool=spool,
-        )
+    def __init__(self, folder: Path, late: str, **federation: object) -> None:
+        super().__init__(folder, late=late, **federation)
 
     def miss_the_first_round(self) -> str:
         """The host trains on while the round closes without it; its update's SHA-256."""
-        coordinator.found(self.lead)
-        for desk in self.desks:
-            party.greet(desk)
-            party.join(desk)
-        coordinator.welcome(self.lead)
-        coordinator.invite(self.lead, 1, coordinator.adopt_initial_model(self.lead))
+        self.open()
         trained = party.train(self.desks[1], 1)
         self.answer(self.desks[0], 1)
         self.close(1)
         return trained
-
-    def answer(self, desk: party.Desk, number: int) -> None:
-        party.train(desk, number)
-        party.upload(desk, number)
-
-    def close(self, number: int) -> None:
-        """Combine what came before the deadline, and record it."""
-        until = coordinator.deadline(self.lead)
-        answers = {one: coordinator.ask(self.lead, number, one, until) for one in ("1", "2")}
-        coordinator.combine(self.lead, number, answers)
-        coordinator.record(self.lead, number, 1.0)
-
-    def invite(self, number: int) -> None:
-        coordinator.invite(self.lead, number, coordinator.records(self.lead)[-1].model)
 
 
 @pytest.mark.parametrize("late", ["discard", "next_round"])
@@ -170,6 +114,46 @@ def test_a_party_that_missed_a_round_answers_the_next_one_with_it_untrained(tmp_
     assert combined_of(world.lead, 2).updates["2"] == trained
     world.invite(3)
     assert party.train(world.desks[1], 3) != trained
+
+
+def cut_off(world: Slow) -> None:
+    """The host is ended in the midst of the first round's training, which closes without it."""
+
+    def end(kind: str, done: int, total: int, loss: float | None) -> None:
+        if kind == "train" and done == 1:
+            raise Interrupted("the test ends it")
+
+    with pytest.raises(Interrupted):
+        party.train(replace(world.desks[1], progress=end), 1)
+    world.answer(world.desks[0], 1)
+    answers = coordinator.gather(world.lead, 1)
+    coordinator.combine(world.lead, 1, answers)
+    coordinator.record(world.lead, 1, 1.0)
+    world.invite(2)
+
+
+@pytest.mark.parametrize("most", [None, 0], ids=["counts", "too old"])
+def test_a_training_that_is_cut_off_goes_on_although_its_round_is_over(most, tmp_path) -> None:
+    federation = {"strategy": "fedbuff", "buffer_size": 1, "max_staleness": most}
+    world = Slow(tmp_path / "cut", "next_round", **federation)
+    whole = Slow(tmp_path / "whole", "next_round", **federation)
+    for one in (world, whole):
+        one.open()
+    cut_off(world)
+    same = party.train(world.desks[1], 2) == party.train(whole.desks[1], 1)
+    assert same == (most is None)
+    party.upload(world.desks[1], 2)
+    assert coordinator.gather(world.lead, 2) == {"1": "training", "2": "replied"}
+
+
+def test_a_party_does_not_offer_what_is_older_than_the_task_file_takes(tmp_path) -> None:
+    world = Slow(tmp_path, "next_round", max_staleness=0)
+    trained = world.miss_the_first_round()
+    world.invite(2)
+    assert party.train(world.desks[1], 2) != trained
+    party.upload(world.desks[1], 2)
+    world.close(2)
+    assert set(combined_of(world.lead, 2).weights) == {"2"}
 
 
 def test_a_party_that_missed_a_round_trains_anew_where_late_updates_are_lost(tmp_path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -23,9 +24,13 @@ class Killed(Exception):
 class Hospital:
     """One guest, invited to round 1, whose process can be killed and started again."""
 
-    def __init__(self, folder: Path, **federation: object) -> None:
+    def __init__(
+        self, folder: Path, training: Mapping[str, object] | None = None, **federation: object
+    ) -> None:
         self.folder, self.store, self.time = folder, MemoryStore(), Time()
         self.task = task_file(quorum=1, batch_size=4, local_epochs=2, **federation)
+        section = self.task.training.model_copy(update=dict(training or {}))
+        self.task = self.task.model_copy(update={"training": section})
         self.member = Member(party_id="1", role="guest")
         data = hospitals(folder, ("1",))["1"]
         self.cohort = open_cohort(data, self.task, folder / "state")

@@ -39,6 +39,22 @@ def test_less_loss_is_better(values) -> None:
     assert best_round(records(values, "loss"), "loss").loss == min(values)
 
 
+@given(VALUES)
+def test_the_plain_average_names_the_best_round_where_the_task_says_so(values) -> None:
+    rounds = [
+        record.model_copy(update={"auroc": 1.0 / record.round})
+        for record in records(values, "average_auroc")
+    ]
+    assert best_round(rounds, "auroc").round == 1
+    known = [value for value in values if value is not None]
+    if known:
+        assert best_round(rounds, "average_auroc").average_auroc == max(known)
+
+
+def test_less_average_loss_is_better() -> None:
+    assert best_round(records([2.0, 1.0, 3.0], "average_loss"), "average_loss").round == 2
+
+
 @given(VALUES, st.integers(1, 4), st.floats(0, 0.5))
 def test_it_stops_exactly_when_no_late_round_beats_the_earlier_ones(
     values, patience, delta

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from failing_store import Failing
 from rounds_story import Time, hospitals, key_of, task_file, write_pictures
 
 from fedcore.data.cohort import Cohort, open_cohort
@@ -53,8 +54,14 @@ def stories(outcome: Outcome) -> dict[str, list]:
 
 @pytest.mark.parametrize(
     "federation",
-    [{}, {"strategy": "fedprox", "mu": 0.1}, {"local_steps": 3}, {"batch_norm": "local"}],
-    ids=["fedavg", "fedprox", "local_steps", "local_batch_norm"],
+    [
+        {},
+        {"strategy": "fedprox", "mu": 0.1},
+        {"local_steps": 3},
+        {"batch_norm": "local"},
+        {"strategy": "scaffold", "control": "option_1", "batch_norm": "local"},
+    ],
+    ids=["fedavg", "fedprox", "local_steps", "local_batch_norm", "scaffold"],
 )
 def test_the_same_task_data_and_seed_give_the_same_bits_and_ledgers(
     federation, cohorts, tmp_path
@@ -81,42 +88,33 @@ def test_another_seed_gives_another_model(cohorts, tmp_path) -> None:
     assert bits(first) != bits(simulate_cohorts(other, cohorts, world(tmp_path / "b")))
 
 
-class Failing(MemoryStore):
-    """A store that goes away at its second new object, before or after it has come to stand."""
-
-    def __init__(self, inner: MemoryStore, *, after: bool) -> None:
-        super().__init__()
-        self.inner, self.new, self.after = inner, 0, after
-
-    def put_once(self, key: str, body: bytes | memoryview) -> None:
-        self.new += not self.inner.exists(key)
-        if self.new == 2 and not self.after:
-            raise Unreachable("the test took the exchange away")
-        self.inner.put_once(key, body)
-        if self.new == 2:
-            raise Unreachable("the test took the exchange away")
-
-    def get(self, key: str) -> bytes:
-        return self.inner.get(key)
-
-    def get_range(self, key: str, start: int, length: int) -> bytes:
-        return self.inner.get_range(key, start, length)
-
-    def size(self, key: str) -> int:
-        return self.inner.size(key)
-
-    def exists(self, key: str) -> bool:
-        return self.inner.exists(key)
-
-    def keys(self, prefix: str = "", after: str = "") -> list[str]:
-        return self.inner.keys(prefix, after)
+CARRYING = {"optimizer_state": "kept", "loader": "continuing", "max_grad_norm": 1.0}
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before the write", "after the write"])
+@pytest.mark.parametrize(
+    ("strategy", "training", "after"),
+    [
+        ("fedavg", {}, False),
+        ("fedavg", {}, True),
+        ("fedavg", CARRYING, False),
+        ("fedavg", CARRYING, True),
+        ("scaffold", {}, False),
+        ("fedadam", {}, True),
+    ],
+    ids=[
+        "before a write",
+        "after it",
+        "carrying, before a write",
+        "carrying, after it",
+        "scaffold before a write",
+        "fedadam after it",
+    ],
+)
 def test_a_training_stopped_at_every_single_write_ends_with_the_same_bits(
-    after, cohorts, tmp_path
+    strategy, training, after, cohorts, tmp_path
 ) -> None:
-    task = task_file()
+    task = task_file(strategy=strategy, **({"local_steps": 3} if training else {}))
+    task = task.model_copy(update={"training": task.training.model_copy(update=training)})
     whole = simulate_cohorts(task, cohorts, world(tmp_path / "whole"))
     exchange, stops, outcome = MemoryStore(), 0, None
     while outcome is None:

@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pytest
 import training_story as story
@@ -19,9 +20,12 @@ from test_tracking_runs import open_training, runs_of, wanted, written
 
 import tasks.tracking_registry as registry
 from fedcore.errors import ModelError
+from fedcore.models.catalogue import build
 from fedcore.models.predictor import Description, Predictor
 from fedcore.models.predictor import describe as described
+from fedcore.models.state import to_params
 from tasks.tracking import Tracking, TrackingAway, fetch_weights
+from tasks.tracking_notes import description
 from tasks.tracking_package import describe
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -240,3 +244,35 @@ def test_a_server_that_goes_away_and_comes_back_holds_everything_once(
     np.testing.assert_allclose(np.load(tmp_path / "0.npy"), direct, rtol=0, atol=1e-6)
     with pytest.raises(MlflowException):
         MlflowClient(uri, uri).get_model_version(task.name, "2")
+
+
+def test_a_cross_modal_model_is_registered_and_told_the_modality_when_asked(
+    database, tmp_path, task, artifacts
+):
+    sizes = {"ct": {"input_size": (1, 16, 16)}, "xray": {"input_size": (3, 24, 20)}}
+    model = {"name": "cnn", "num_classes": 2, "modalities": sizes}
+    task = story.task_file(name=task.name, model=model)
+    weights = tmp_path / "crossmodal.safetensors"
+    save_file(to_params(build(task.model, 3)), weights)
+    made = finished(database, task, artifacts, weights)
+    mlflow.set_tracking_uri(database)
+    loaded = mlflow.pyfunc.load_model(f"models:/{made}")
+    direct = Predictor(described(task, story.CLASSES), weights)
+    for name, shape in (("ct", (1, 16, 16)), ("xray", (3, 24, 20))):
+        pixels = np.random.default_rng(1).random((2, *shape), dtype=np.float32)
+        answer = loaded.predict(pixels, params={"modality": name})
+        np.testing.assert_allclose(answer, direct.probabilities(pixels, name), rtol=0, atol=1e-6)
+    with pytest.raises(ModelError, match="known are: ct, xray"):
+        loaded.predict(np.zeros((1, 1, 16, 16), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "lacks"),
+    [("fedbn", "BatchNorm weights and statistics"), ("fedper", "last layer's weights")],
+)
+def test_a_version_says_which_part_stayed_home(task, weights, strategy, lacks):
+    federation = {"strategy": strategy, "epochs": 2, "batch_size": 8, "lr": 0.01}
+    told = description(
+        story.task_file(name=task.name, federation=federation), story.RUN, story.end(), weights
+    )
+    assert f"Its {lacks} are the initial ones (strategy: {strategy})" in told

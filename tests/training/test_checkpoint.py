@@ -18,6 +18,15 @@ from fedcore.training.hardware import Hardware
 from fedcore.training.local import train_round
 
 NUMBERS = itertools.count()
+AIDS = {
+    "l1": 0.01,
+    "max_grad_norm": 0.5,
+    "warmup_steps": 20,
+    "backbone_lr": 0.5,
+    "freeze": [{"layers": "4"}],
+    "optimizer_state": "kept",
+    "loader": "continuing",
+}
 BOUND = {"base": "b" * 64, "contract": "c" * 64}
 
 
@@ -49,6 +58,7 @@ def train(make_images, make_network, cpu):
             hardware=hardware,
             on_step=watch,
             checkpoint=checkpoint,
+            carried=options.get("carried"),
         )
 
     return go
@@ -78,14 +88,15 @@ def files(tmp_path, folder):
     batch_norm=st.sampled_from(["average", "local"]),
     mu=st.sampled_from([0.0, 0.1]),
     schedule=st.sampled_from(["constant", "onecycle"]),
+    aids=st.sampled_from([{}, AIDS]),
 )
 def test_a_round_killed_after_any_step_ends_with_the_same_bits(
-    train, kept, make_task, stops, optimizer, momentum, augment, batch_norm, mu, schedule
+    train, kept, make_task, stops, optimizer, momentum, augment, batch_norm, mu, schedule, aids
 ):
     task = make_task(
         optimizer=optimizer, momentum=momentum, augment=augment, batch_norm=batch_norm,
         strategy="fedprox", mu=mu, schedule=schedule, batch_size=4, local_epochs=3,
-        weight_decay=0.01,
+        weight_decay=0.01, **aids,
     )  # fmt: skip
     whole = train(task)
     folder = f"checkpoint-{next(NUMBERS)}"

@@ -91,6 +91,12 @@ def _what(policy: Policy, task: TaskFile) -> Iterator[Fault]:
     model, federation = task.model.name, task.federation
     if not policy.leaving.update:
         yield Fault("update_stays", "its policy lets no update leave (leaving.update)")
+    if task.evaluation.cross_site and not policy.leaving.local_model:
+        said = (
+            "its policy lets no other hospital receive its local model (leaving.local_model), "
+            "which the task file's evaluation.cross_site asks for"
+        )
+        yield Fault("local_model_stays", said)
     if policy.secure_aggregation:
         said = "its policy demands secure aggregation, which the task file does not promise"
         yield Fault("no_secure_aggregation", said)

@@ -5,27 +5,49 @@ the exchange, and writes its outcome there; so each can be repeated by whoever c
 """
 
 from fedcore.rounds.coordinator.asking import ask, deadline, invite, require_quorum
-from fedcore.rounds.coordinator.closing import await_score, conclude, record, request_final_test
+from fedcore.rounds.coordinator.closing import (
+    await_score,
+    conclude,
+    record,
+    request_final_test,
+    scorers,
+)
 from fedcore.rounds.coordinator.combining import combine
 from fedcore.rounds.coordinator.desk import Desk
+from fedcore.rounds.coordinator.gathering import gather, hear
 from fedcore.rounds.coordinator.opening import adopt_initial_model, found, welcome
 from fedcore.rounds.coordinator.resuming import finished, goes_on, records
+from fedcore.rounds.coordinator.statistics import (
+    await_statistics,
+    gather_statistics,
+    pool_statistics,
+    pooled,
+    telling_parties,
+)
 
 __all__ = [
     "Desk",
     "adopt_initial_model",
     "ask",
     "await_score",
+    "await_statistics",
     "combine",
     "conclude",
     "deadline",
     "finished",
     "found",
+    "gather",
+    "gather_statistics",
     "goes_on",
+    "hear",
     "invite",
+    "pool_statistics",
+    "pooled",
     "record",
     "records",
     "request_final_test",
     "require_quorum",
+    "scorers",
+    "telling_parties",
     "welcome",
 ]

@@ -13,24 +13,44 @@ import numpy as np
 
 from fedcore.errors import NotThere, Refused
 from fedcore.exchange import codec
-from fedcore.params import Array, Params, Schema, norm, require_finite, schema
+from fedcore.models.modalities import is_foreign
+from fedcore.params import (
+    CONTROL,
+    Array,
+    Params,
+    Schema,
+    learned,
+    norm,
+    prefixed,
+    require_finite,
+    schema,
+)
 from fedcore.rounds import sealed
-from fedcore.rounds.coordinator.asking import REPLIED, reply_of
+from fedcore.rounds.coordinator.asking import REPLIED, invitation_of, reply_of, staleness_of
 from fedcore.rounds.coordinator.desk import Desk
+from fedcore.rounds.coordinator.rebased import Rebased, is_measured, negative_variance
 from fedcore.rounds.messages import Invitation, ObjectRef, Reply
-from fedcore.strategies import Contribution, weight_of
+from fedcore.strategies import Contribution, weight_of, weighting_of
 
 # A clipped update may exceed its bound by the rounding of one float32 multiplication.
 NORM_SLACK = 1.0 + 1e-5
+# Without a clip norm, an update so many times as long as the model is no honest one.
+MOST_TIMES = 1e4
 
 
 @dataclass
 class Admission:
-    """Who is in a round by now with which weight and reply, and who is not and why."""
+    """Who is in a round by now with which weight and reply, and who is not and why.
+
+    `start` is the round's global model, `everyone` the weight of all members together.
+    """
 
     desk: Desk
     invitation: Invitation
     expected: Schema
+    longest: float
+    start: Mapping[str, Array]
+    everyone: float = 1.0
     weights: dict[str, float] = field(default_factory=dict)
     replies: dict[str, Reply] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
@@ -53,6 +73,11 @@ class Admission:
             folder = Path(name)
             yield (one for party in parties if (one := self._admitted(party, folder)) is not None)
 
+    def judge(self, party: str) -> str:
+        """`replied`, or why the reply that is there cannot count; its update is not kept."""
+        self._admitted(party, None)
+        return self.absent.get(party, REPLIED)
+
     @property
     def verdicts(self) -> dict[str, str]:
         """Every party that was asked, and `replied` or why it is not in."""
@@ -61,43 +86,107 @@ class Admission:
     def _admitted(self, party: str, folder: Path | None) -> Contribution | None:
         try:
             reply = reply_of(self.desk, self.invitation, party)
-            update = self._opened(reply.update, folder)
+            update = self._opened(reply.update, self._expected_of(party), folder)
+            base = self._base(reply, folder)
+            seen = update if base is None else Rebased(update, base, self.start, is_measured)
             self._require_fit(party, update)
+            self._require_variances(party, seen)
         except (Refused, NotThere) as refused:
             reason = refused.reason if isinstance(refused, Refused) else "update_missing"
             self.absent[party] = reason
             return None
-        weighting = self.desk.task.federation.weighting
+        federation = self.desk.task.federation
+        weighting = weighting_of(federation.strategy, federation.weighting)
         weight = weight_of(weighting, reply.patients, reply.images)
         self.weights[party], self.replies[party] = weight, reply
         return Contribution(
             party=party,
             weight=weight,
-            update=update,
+            update=seen,
             normaliser=reply.normaliser,
-            staleness=self.invitation.round - reply.trained_in,
+            staleness=staleness_of(self.invitation, reply),
+            everyone=self.everyone,
+            rebased=base and Rebased(update, base, self.start, lambda _: True),
         )
 
-    def _opened(self, ref: ObjectRef, folder: Path | None) -> Mapping[str, Array]:
-        most = most_bytes(self.expected)
+    def _base(self, reply: Reply, folder: Path | None) -> Mapping[str, Array] | None:
+        """The model that a late training started from; `None` for a training of this round."""
+        if reply.trained_in == self.invitation.round:
+            return None
+        ref = invitation_of(self.desk, reply.trained_in).weights
         if folder is None:
-            return codec.decode(sealed.fetch(self.desk.store, ref, most), self.expected)
+            return codec.decode(sealed.fetch(self.desk.store, ref))
+        path = folder / f"{ref.sha256}.safetensors"
+        if not path.exists():
+            sealed.fetch_to_file(self.desk.store, ref, path)
+        return codec.Lazy(codec.Tensors.from_file(path))
+
+    def _expected_of(self, party: str) -> Schema:
+        """What this party's update must have: not the encoders of other modalities than its own."""
+        hello = self.desk.hello(party)
+        modality = hello.modality if hello else None
+        return {
+            name: kind for name, kind in self.expected.items() if not is_foreign(name, modality)
+        }
+
+    def _opened(self, ref: ObjectRef, expected: Schema, folder: Path | None) -> Mapping[str, Array]:
+        most = most_bytes(expected)
+        if folder is None:
+            return codec.decode(sealed.fetch(self.desk.store, ref, most), expected)
         path = folder / f"{ref.sha256}.safetensors"
         sealed.fetch_to_file(self.desk.store, ref, path, most)
-        return codec.Lazy(codec.Tensors.from_file(path, self.expected))
+        return codec.Lazy(codec.Tensors.from_file(path, expected))
 
     def _require_fit(self, party: str, update: Mapping[str, Array]) -> None:
         require_finite(update)
-        limit = self.invitation.clip_norm
-        if limit is not None and norm(update) > limit * NORM_SLACK:
-            raise Refused("norm", f"the update of {party} is longer than {limit}")
+        bounded = {name: update[name] for name in update if not name.startswith(CONTROL)}
+        if norm(bounded) > self.longest * NORM_SLACK:
+            raise Refused("norm", f"the update of {party} is longer than {self.longest:g}")
+
+    def _require_variances(self, party: str, update: Mapping[str, Array]) -> None:
+        """One hostile negative variance would make the whole model answer NaN."""
+        name = negative_variance(self.start, update)
+        if name is not None:
+            raise Refused("negative_variance", f"the update of {party} takes {name} below zero")
 
 
-def shared_schema(desk: Desk, start: Params) -> Schema:
-    """Names, dtypes and shapes that an update must have: the model's, less what stays home."""
+def admission_of(desk: Desk, invitation: Invitation, start: Params) -> Admission:
+    """Nobody is in yet; `start` is the round's global model."""
+    return Admission(
+        desk,
+        invitation,
+        update_schema(desk, start),
+        longest_update(invitation, start),
+        start,
+        weight_of_all(desk, invitation),
+    )
+
+
+def longest_update(invitation: Invitation, start: Params) -> float:
+    """The L2 norm that no admitted update exceeds: as agreed, or what no training reaches."""
+    if invitation.clip_norm is not None:
+        return invitation.clip_norm
+    return MOST_TIMES * max(norm(start), 1.0)
+
+
+def update_schema(desk: Desk, start: Params) -> Schema:
+    """Names, dtypes and shapes that an update must have: the model's, less what stays home.
+
+    With scaffold the change of each control variate is beside its parameter.
+    """
     hello = desk.hello(desk.guest.party_id)
     home = set(hello.kept_home) if hello else set()
-    return {name: kind for name, kind in schema(start).items() if name not in home}
+    shared = {name: array for name, array in start.items() if name not in home}
+    controls = learned(shared) if desk.task.federation.strategy == "scaffold" else {}
+    return schema({**shared, **prefixed(CONTROL, controls)})
+
+
+def weight_of_all(desk: Desk, invitation: Invitation) -> float:
+    """All members' weights together; who was not invited yet counts as the mean of the others."""
+    weighting = desk.task.federation.weighting
+    hellos = [one for party, one in desk.hellos().items() if party in invitation.parties]
+    known = [weight_of(weighting, one.patients, one.images) for one in hellos]
+    return sum(known) / len(known) * len(desk.members)
 
 
 def most_bytes(expected: Schema) -> int:

@@ -7,10 +7,9 @@ from fedcore.exchange import keys
 from fedcore.rounds import sealed
 from fedcore.rounds.coordinator.desk import Desk
 from fedcore.rounds.coordinator.opening import note_welcomed
-from fedcore.rounds.messages import Combined, Invitation, ObjectRef, Reply
+from fedcore.rounds.messages import LATE, Combined, Invitation, ObjectRef, Reply
 
 REPLIED = "replied"
-LATE = "late"
 # Seconds between two looks for a refusal while something else is waited for.
 LOOK_EVERY = 5.0
 
@@ -98,6 +97,7 @@ def reply_of(desk: Desk, invitation: Invitation, party: str) -> Reply:
         "wrong_round": reply.round == invitation.round,
         "wrong_party": reply.party == party,
         "stale_base": reply.base == _base_of(desk, invitation, reply),
+        "too_stale": _fresh_enough(desk, staleness_of(invitation, reply)),
         "repeated": not _combined_before(desk, invitation.round, reply),
         "wrong_task": reply.task_hash == invitation.task_hash,
         "wrong_key": reply.update.key == keys.update(party, desk.run, reply.trained_in),
@@ -121,6 +121,16 @@ def _base_of(desk: Desk, invitation: Invitation, reply: Reply) -> str | None:
     return missed.weights.sha256 if reply.party in missed.parties else None
 
 
+def staleness_of(invitation: Invitation, reply: Reply) -> int:
+    """How many rounds ago the model was made that the reply's training started from."""
+    return invitation.round - reply.trained_in
+
+
+def _fresh_enough(desk: Desk, staleness: int) -> bool:
+    most = desk.task.federation.max_staleness
+    return most is None or staleness <= most
+
+
 def _combined_before(desk: Desk, number: int, reply: Reply) -> bool:
     """Whether an earlier round has this update already: late is once, not twice."""
     earlier = range(reply.trained_in, number)
@@ -130,21 +140,18 @@ def _combined_before(desk: Desk, number: int, reply: Reply) -> bool:
 
 def require_quorum(desk: Desk, number: int, answers: dict[str, str]) -> None:
     """Raise `QuorumNotMet`, naming every absent party and why, when too few have replied."""
-    quorum = desk.task.federation.quorum or len(desk.members)
+    quorum = desk.quorum
     replied = [party for party, answer in answers.items() if answer == REPLIED]
     if len(replied) >= quorum:
         return
-    absent = ", ".join(
-        f"{desk.member(party).label}: {answer}"
-        for party, answer in sorted(answers.items())
-        if answer != REPLIED
-    )
     never = sorted({member.party_id for member in desk.members} - answers.keys())
-    absent += "".join(
-        f", {desk.member(party).label}: {desk.refusal(party) or 'never came'}" for party in never
-    )
+    reasons = {party: answer for party, answer in sorted(answers.items()) if answer != REPLIED}
+    reasons |= {party: desk.refusal(party) or "never came" for party in never}
+    # A void round has no record; here stands why.
+    desk.ledger.append_once("round_void", {"round": number, "absent": reasons})
+    absent = ", ".join(f"{desk.member(party).label}: {why}" for party, why in reasons.items())
     raise QuorumNotMet(
         f"round {number} is void: {len(replied)} replies and the quorum is {quorum} "
-        f"({absent.removeprefix(', ')}): bring late parties back and run the same command again; "
+        f"({absent}): bring late parties back and run the same command again; "
         "what was refused stays so, then start a new training with --run NAME"
     )

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
-from fedcore.config.federation import METRICS
 from fedcore.errors import Refused
 from fedcore.exchange import keys
-from fedcore.metrics import Scores, pool
+from fedcore.metrics import AnyScores, read_scores
 from fedcore.rounds import sealed
 from fedcore.rounds.coordinator import ledger_parts
-from fedcore.rounds.coordinator.asking import LATE, invitation_of, reply_of, wait_for
-from fedcore.rounds.coordinator.combining import combined_of
+from fedcore.rounds.coordinator.asking import invitation_of, staleness_of, wait_for
+from fedcore.rounds.coordinator.combining import combined_of, reply_as_combined
 from fedcore.rounds.coordinator.desk import Desk
+from fedcore.rounds.coordinator.local_models import publish_local_models
+from fedcore.rounds.coordinator.numbers import (
+    fits,
+    headline,
+    own_headline,
+    plain_average,
+    pooled,
+)
 from fedcore.rounds.coordinator.resuming import records
 from fedcore.rounds.messages import (
+    LATE,
     Combined,
     End,
     FinalEvaluation,
+    Invitation,
     LedgerHead,
+    ObjectRef,
     PartyResult,
     Record,
     Reply,
@@ -29,6 +38,7 @@ from fedcore.rounds.messages import (
 from fedcore.rounds.selection import best_round
 
 FINAL = 0
+PERSONAL = "personal"  # names a party's own model among its scores, of which nobody has a hash
 SCORED = "scored"
 
 
@@ -43,11 +53,14 @@ def record(desk: Desk, number: int, seconds: float) -> Record:
     """Write the round's commit marker: every number that the hospitals gave away for it."""
     desk.fence.require()
     combined, invitation = combined_of(desk, number), invitation_of(desk, number)
-    replies = {party: reply_of(desk, invitation, party) for party in combined.weights}
-    said = {party: _said(desk, number, party) for party in combined.weights}
+    replies = {
+        party: reply
+        for party in combined.weights
+        if (reply := reply_as_combined(desk, combined, invitation, party)) is not None
+    }
+    said = {party: _said(desk, number, party) for party in _may_score(desk, combined, invitation)}
     scores = {party: _scores_of(desk, one, combined.model.sha256) for party, one in said.items()}
-    known = [score for score in scores.values() if score is not None]
-    numbers = _numbers(pool(known))
+    own = {party: _own_scores(desk, one) for party, one in said.items()}
     # Before the marker: nobody comes back to a round that is done.
     desk.ledger.append_once("recorded", {"round": number, "model": combined.model.sha256})
     ledgers = _heads(desk, number, [*replies.values(), *said.values()])
@@ -55,26 +68,65 @@ def record(desk: Desk, number: int, seconds: float) -> Record:
         run=desk.run,
         round=number,
         model=combined.model,
-        parties=_party_results(desk, combined, replies, scores),
+        parties=_party_results(desk, combined, replies, scores, own),
         train_loss=_weighted(combined, replies, "loss"),
         train_accuracy=_weighted(combined, replies, "accuracy"),
         bytes_up=sum(reply.update.size for reply in replies.values()),
         bytes_down=invitation.weights.size * len(invitation.parties),
         seconds=round(seconds, 3),
         ledgers=ledgers,
-        **numbers,
+        personal=own_headline(pooled(own)),
+        **headline(pooled(scores)),
+        **{f"average_{name}": value for name, value in plain_average(scores).items()},
     )
     return sealed.settle(desk.store, keys.record(desk.run, number), mine, desk.key)
 
 
+def scorers(desk: Desk, number: int) -> list[str]:
+    """Whose scores of round `number` are waited for: of those in it, all that keep pace.
+
+    Where a round closes early, a party keeps pace that has not missed more rounds than it takes
+    all parties to be in one each; the others' scores are taken if they are there.
+    """
+    combined, invitation = combined_of(desk, number), invitation_of(desk, number)
+    buffer = desk.task.federation.buffer
+    if buffer is None:
+        return list(combined.weights)
+    pace = len(invitation.parties)
+    replies = [reply_as_combined(desk, combined, invitation, one) for one in combined.weights]
+    return [
+        reply.party
+        for reply in replies
+        if reply is not None and staleness_of(invitation, reply) * buffer < pace
+    ]
+
+
+def _may_score(desk: Desk, combined: Combined, invitation: Invitation) -> list[str]:
+    """Whose scores count: of all in the round, and where it closes early of all invited."""
+    early = desk.task.federation.buffer is not None
+    return list(invitation.parties if early else combined.weights)
+
+
 def request_final_test(desk: Desk) -> FinalEvaluation:
-    """Ask every party to score the best and the final model on its test split."""
+    """Ask every party to score the best and the final model on its test split.
+
+    With `evaluation.cross_site`, every party's last local model as well.
+    """
+    standing = desk.recall(keys.final_evaluation(desk.run), FinalEvaluation, desk.key.public)
+    if standing is not None:
+        return standing
     done = records(desk)
     best = best_round(done, desk.task.federation.select_by)
+    named: dict[str, tuple[ObjectRef, int]] = {
+        "best": (best.model, best.round),
+        "final": (done[-1].model, done[-1].round),
+    }
+    if desk.task.evaluation.cross_site:
+        named |= publish_local_models(desk, done)
     request = FinalEvaluation(
         run=desk.run,
-        models={"best": best.model, "final": done[-1].model},
-        rounds={"best": best.round, "final": done[-1].round},
+        models={name: ref for name, (ref, _) in named.items()},
+        rounds={name: number for name, (_, number) in named.items()},
     )
     return sealed.settle(desk.store, keys.final_evaluation(desk.run), request, desk.key)
 
@@ -86,11 +138,12 @@ def conclude(desk: Desk) -> End:
     guest = desk.hello(desk.guest.party_id)
     early = len(done) < desk.task.federation.epochs
     said = {party: _said(desk, FINAL, party) for party in desk.hellos()}
-    tested = {
-        name: {party: _scores_of(desk, one, ref.sha256) for party, one in said.items()}
-        for name, ref in request.models.items()
-    }
     named = {name: ref.sha256 for name, ref in request.models.items()}
+    asked = named | ({PERSONAL: PERSONAL} if desk.task.federation.personal else {})
+    tested = {
+        name: {party: _scores_of(desk, one, found) for party, one in said.items()}
+        for name, found in asked.items()
+    }
     desk.ledger.append_once("training_ended", {"rounds": len(done), **named})
     mine = End(
         run=desk.run,
@@ -101,6 +154,7 @@ def conclude(desk: Desk) -> End:
         final=request.models["final"],
         classes=guest.classes if guest else (),
         scores={name: _as_json(scores) for name, scores in tested.items()},
+        averages={name: plain_average(scores) for name, scores in tested.items()},
         ledgers=_final_heads(desk, done[-1], list(said.values())),
     )
     return sealed.settle(desk.store, keys.end(desk.run), mine, desk.key)
@@ -110,16 +164,19 @@ def _party_results(
     desk: Desk,
     combined: Combined,
     replies: dict[str, Reply],
-    scores: dict[str, Scores | None],
+    scores: dict[str, AnyScores | None],
+    own: dict[str, AnyScores | None],
 ) -> dict[str, PartyResult]:
     results = {}
     for member in desk.members:
         party = member.party_id
-        if party in replies:
-            results[party] = _admitted(desk, combined, replies[party], scores[party])
+        if party in combined.weights:
+            admitted = _admitted(desk, combined, party, replies.get(party), scores[party])
+            results[party] = admitted.model_copy(update={"personal": own_headline(own[party])})
         else:
             status = combined.absent.get(party) or desk.refusal(party) or _unheard(desk, party)
-            results[party] = PartyResult(role=member.role, status=status)
+            numbers = headline(scores.get(party))
+            results[party] = PartyResult(role=member.role, status=status, **numbers)
     return results
 
 
@@ -128,24 +185,22 @@ def _unheard(desk: Desk, party: str) -> str:
     return "pending" if desk.store.exists(keys.pending(party, desk.run)) else "never_came"
 
 
-def _admitted(desk: Desk, combined: Combined, reply: Reply, scores: Scores | None) -> PartyResult:
+def _admitted(
+    desk: Desk, combined: Combined, party: str, reply: Reply | None, scores: AnyScores | None
+) -> PartyResult:
+    """What is said of a party whose update is in; without its reply only what was combined."""
+    told: dict[str, Any] = {}
+    if reply is not None:
+        told = {"patients": reply.patients, "images": reply.images}
+        told["staleness"] = combined.round - reply.trained_in
+        told |= {f"train_{name}": value for name, value in reply.metrics.items()}
     return PartyResult(
-        role=desk.member(reply.party).role,
+        role=desk.member(party).role,
         status="admitted",
-        weight=combined.weights[reply.party],
-        patients=reply.patients,
-        images=reply.images,
-        train_loss=reply.metrics.get("loss"),
-        train_accuracy=reply.metrics.get("accuracy"),
-        **_numbers(scores),
+        weight=combined.weights[party],
+        **told,
+        **headline(scores),
     )
-
-
-def _numbers(scores: Scores | None) -> dict[str, Any]:
-    """The headline numbers; `None` in place of what is withheld or undefined."""
-    if scores is None:
-        return dict.fromkeys(METRICS)
-    return {name: _or_none(value) for name, value in scores.summary().items()}
 
 
 def _weighted(combined: Combined, replies: dict[str, Reply], name: str) -> float | None:
@@ -159,7 +214,7 @@ def _weighted(combined: Combined, replies: dict[str, Reply], name: str) -> float
     return sum(combined.weights[party] * known[party] for party in sorted(known)) / total
 
 
-def _as_json(scores: dict[str, Scores | None]) -> dict[str, dict[str, Any] | None]:
+def _as_json(scores: dict[str, AnyScores | None]) -> dict[str, dict[str, Any] | None]:
     return {party: one.to_json() if one else None for party, one in scores.items()}
 
 
@@ -192,17 +247,22 @@ def _said(desk: Desk, number: int, party: str) -> Score | None:
     return score
 
 
-def _scores_of(desk: Desk, score: Score | None, sha256: str) -> Scores | None:
-    """The scores of one model; `None` when late, withheld or refused."""
+def _scores_of(desk: Desk, score: Score | None, name: str) -> AnyScores | None:
+    """The scores of one model, by its hash or `personal`; `None`: late, withheld or refused."""
     if score is None:
         return None
     try:
-        found = {sha: Scores.from_json(one) for sha, one in score.scores.items() if one is not None}
+        found = {sha: read_scores(one) for sha, one in score.scores.items() if one is not None}
     except (KeyError, ValueError, TypeError, IndexError):
         _refuse_scores(desk, score.round, score.party)
         return None
-    one = found.get(sha256)
-    return one if one is not None and len(one.confusion) == desk.task.model.num_classes else None
+    one = found.get(name)
+    return one if one is not None and fits(one, desk.task) else None
+
+
+def _own_scores(desk: Desk, score: Score | None) -> AnyScores | None:
+    """The scores of a party's own model; `None` where the task file gives it none."""
+    return _scores_of(desk, score, PERSONAL) if desk.task.federation.personal else None
 
 
 def _refuse_scores(desk: Desk, number: int, party: str) -> None:
@@ -218,7 +278,3 @@ def _score_key(desk: Desk, number: int, party: str) -> str:
 
 def _round_name(number: int) -> str:
     return "the final test" if number == FINAL else f"round {number}"
-
-
-def _or_none(value: float) -> float | None:
-    return value if math.isfinite(value) else None

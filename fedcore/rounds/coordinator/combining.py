@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from fedcore.errors import NotThere, Refused
 from fedcore.exchange import codec, keys
 from fedcore.params import Params, require_finite
 from fedcore.rounds import sealed
-from fedcore.rounds.coordinator.admission import Admission, shared_schema
-from fedcore.rounds.coordinator.asking import invitation_of, require_quorum
+from fedcore.rounds.coordinator.admission import Admission, admission_of
+from fedcore.rounds.coordinator.asking import invitation_of, reply_of, require_quorum
 from fedcore.rounds.coordinator.desk import Desk
-from fedcore.rounds.messages import Combined, Invitation, ObjectRef
+from fedcore.rounds.messages import Combined, Invitation, ObjectRef, Reply
 from fedcore.strategies import Step, rule_for
 
 
@@ -34,9 +35,10 @@ def _combine_now(desk: Desk, invitation: Invitation, answers: Mapping[str, str])
     """Combine, publish the model, then the decision; the decision that stands."""
     number = invitation.round
     start = codec.decode(sealed.fetch(desk.store, invitation.weights))
-    admission = Admission(desk, invitation, shared_schema(desk, start))
+    admission = admission_of(desk, invitation, start)
     step = _step(admission, start, answers)
     require_finite(step.model)
+    require_finite(step.memory)
     mine = Combined(
         run=desk.run,
         round=number,
@@ -95,3 +97,18 @@ def combined_of(desk: Desk, number: int) -> Combined:
     key = keys.combined(desk.run, number)
     known = desk.recall(key, Combined, desk.key.public)
     return known or sealed.read(desk.store, key, Combined, desk.key.public)
+
+
+def reply_as_combined(
+    desk: Desk, combined: Combined, invitation: Invitation, party: str
+) -> Reply | None:
+    """The reply whose update is in the model; `None` where another stands in its place by now."""
+    try:
+        reply = reply_of(desk, invitation, party)
+        if reply.update.sha256 == combined.updates[party]:
+            return reply
+    except (Refused, NotThere):
+        pass
+    subject = {"round": combined.round, "party": party, "reason": "reply_changed"}
+    desk.ledger.append_once("reply_changed", subject)
+    return None

@@ -56,6 +56,12 @@ class Desk:
         """The party that makes the initial model."""
         return next(member for member in self.members if member.role == "guest")
 
+    @property
+    def quorum(self) -> int:
+        """How many replies a round needs: by default all, or as many as close it."""
+        federation = self.task.federation
+        return federation.quorum or federation.buffer or len(self.members)
+
     def member(self, party: str) -> Member:
         """The member of that id."""
         return next(member for member in self.members if member.party_id == party)
@@ -153,6 +159,8 @@ class Desk:
             raise Refused("wrong_party", "start this party again with --run NAME")
         if hello.task_hash != self.task.fingerprint():
             raise Refused("wrong_task", "agree on one task file and start again")
+        if not self.task.model.knows(hello.modality):
+            raise Refused("other_modality", "name one of the task file's in its party file")
         if hello.initial is not None and hello.initial.key != keys.initial(party, self.run):
             raise Refused("wrong_key", "its initial model lies elsewhere; start it again")
         guest = self.guest.party_id

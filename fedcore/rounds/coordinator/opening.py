@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from functools import partial
+from pathlib import Path
 
 from fedcore.errors import QuorumNotMet, Refused, RunMismatch, TaskFileError, problem
 from fedcore.exchange import codec, keys
-from fedcore.params import require_finite, schema
+from fedcore.params import require_finite
 from fedcore.rounds import sealed
 from fedcore.rounds.coordinator.desk import Desk, mismatch
 from fedcore.rounds.coordinator.ledger_parts import publish_opening, take_over
@@ -52,6 +54,24 @@ def _require_possible_quorum(desk: Desk) -> None:
     if quorum is not None and quorum > len(desk.members):
         remedy = f"the party file names {len(desk.members)} parties; demand at most so many"
         raise TaskFileError(problem("the task file", "federation.quorum", quorum, remedy))
+    _require_possible_promise(desk)
+
+
+def _require_possible_promise(desk: Desk) -> None:
+    """Raise `TaskFileError` where the parties are too few for what the strategy promises."""
+    federation, count = desk.task.federation, len(desk.members)
+    if federation.least_updates > count:
+        remedy = (
+            f"{federation.strategy} needs {federation.least_updates} parties for that and the "
+            f"party file names {count}; name fewer hostile ones or choose another strategy"
+        )
+        raise TaskFileError(
+            problem("the task file", "federation.hostile", federation.hostile, remedy)
+        )
+    buffer = federation.buffer
+    if buffer is not None and buffer > count:
+        remedy = f"the party file names {count} parties; wait for at most so many"
+        raise TaskFileError(problem("the task file", "federation.buffer_size", buffer, remedy))
 
 
 def welcome(desk: Desk) -> dict[str, Hello]:
@@ -62,7 +82,7 @@ def welcome(desk: Desk) -> dict[str, Hello]:
     """
     limit = desk.task.federation.deadline
     until = None if limit is None else desk.watch.clock() + limit
-    quorum = desk.task.federation.quorum or len(desk.members)
+    quorum = desk.quorum
     refused: list[RunMismatch] = []
     for member in sorted(desk.members, key=lambda one: one.role):
         wait_until = None if member.role == "guest" else until
@@ -137,15 +157,22 @@ def adopt_initial_model(desk: Desk) -> ObjectRef:
     ref = hello.initial.model_copy(update={"key": keys.model(desk.run, 0)})
     if desk.store.exists(ref.key):
         return ref
-    body = sealed.fetch(desk.store, hello.initial)
-    params = codec.decode(body)
+    with tempfile.TemporaryDirectory(prefix="initial-") as folder:
+        path = Path(folder) / "initial.safetensors"
+        sealed.fetch_to_file(desk.store, hello.initial, path)
+        _adopt(desk, hello, path, ref)
+    return ref
+
+
+def _adopt(desk: Desk, hello: Hello, path: Path, ref: ObjectRef) -> None:
+    """Check the file tensor by tensor, as nobody has said yet how large it may be; take it over."""
+    params = codec.Lazy(codec.Tensors.from_file(path))
     require_finite(params)
-    unknown = sorted(set(hello.kept_home) - schema(params).keys())
+    unknown = sorted(set(hello.kept_home) - params.keys())
     if unknown:
         raise RunMismatch(
             f"{desk.guest.label}: {unknown[0]} is kept home and not in the model: update fedcore "
             "at the guest and start a new training with --run NAME"
         )
     publish_opening(desk)
-    desk.store.put_once(ref.key, body)
-    return ref
+    desk.store.put_file_once(ref.key, path)

@@ -2,8 +2,10 @@
 
 from fedcore.rounds.party.desk import Desk
 from fedcore.rounds.party.greeting import greet, join, require_same_task
+from fedcore.rounds.party.personal import personal_model
 from fedcore.rounds.party.requests import Request, next_request
 from fedcore.rounds.party.scoring import score, score_final
+from fedcore.rounds.party.statistics import pooled_statistics, tell_statistics
 from fedcore.rounds.party.training import train, upload
 from fedcore.rounds.party.weights import usable_model
 
@@ -13,9 +15,12 @@ __all__ = [
     "greet",
     "join",
     "next_request",
+    "personal_model",
+    "pooled_statistics",
     "require_same_task",
     "score",
     "score_final",
+    "tell_statistics",
     "train",
     "upload",
     "usable_model",

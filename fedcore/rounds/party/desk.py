@@ -13,9 +13,10 @@ from fedcore.audit.signing import SigningKey
 from fedcore.config.base import Section
 from fedcore.config.policy import EVERYTHING, Leaving
 from fedcore.config.task import TaskFile
-from fedcore.data.cohort import Cohort
+from fedcore.data.cohort_record import Cohort
 from fedcore.errors import RunMismatch
 from fedcore.exchange.store import ObjectStore
+from fedcore.models.sharing import home_names, shared_names
 from fedcore.models.state import Network
 from fedcore.rounds import departure
 from fedcore.rounds.messages import LedgerHead, Member, ObjectRef
@@ -32,7 +33,8 @@ class Desk:
     """`spool` is this party's own working folder for the run; nothing in it leaves.
 
     `fence` ends this process once another one acts for the party; `leaving` says what the
-    hospital's policy lets leave.
+    hospital's policy lets leave; `public` opens the guest's public images for pretraining;
+    `modality` is what its images are, in cross-modal trainings.
     """
 
     run: str
@@ -50,11 +52,28 @@ class Desk:
     pinned_coordinator: str | None = None
     fence: Fence | Unfenced = field(default_factory=Unfenced)
     leaving: Leaving = EVERYTHING
+    public: Callable[[], Cohort] | None = None
+    modality: str | None = None
 
     @property
     def party(self) -> str:
         """This party's id."""
         return self.member.party_id
+
+    @property
+    def seen_task(self) -> TaskFile:
+        """The task as this party trains it: with the input size of its own modality."""
+        return self.task.seen_by(self.modality)
+
+    @property
+    def home(self) -> frozenset[str]:
+        """The names of the parameters that never leave this party."""
+        return home_names(self.network, self.task.federation)
+
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """The names of the parameters that travel between this party and the others."""
+        return shared_names(self.network, self.task.federation, self.modality)
 
     def coordinator_key(self) -> str:
         """The public key that founded the run, as pinned by `remember_coordinator`."""

@@ -8,12 +8,15 @@ from pathlib import Path
 from fedcore.config.task import differences, parse_task_file
 from fedcore.errors import ModelError, NotThere, Refused, RunMismatch, TaskFileError
 from fedcore.exchange import codec, keys
-from fedcore.models.state import replaceable_names, shared_names, to_params
+from fedcore.models.state import replaceable_names, to_params
 from fedcore.models.weights import read_weights
 from fedcore.params import Params, schema
 from fedcore.rounds import sealed
 from fedcore.rounds.messages import Agreement, Hello
 from fedcore.rounds.party.desk import Desk
+from fedcore.rounds.party.pretraining import pretrained
+from fedcore.training.freezing import require_freezable
+from fedcore.training.plan import plan_for
 
 # Seconds after which a party looks whether the guest founded a similar run with another task file.
 PATIENCE = 5.0
@@ -71,11 +74,13 @@ def greet(desk: Desk, weights: Path | None = None) -> Hello:
     """Say hello, once: counts and fingerprints of the data, never the data.
 
     The guest also puts the initial model into the exchange: fresh from the task file's seed, or
-    from `weights` (a file) or the exchange object that `model.weights` names.
+    from `weights` (a file) or the exchange object that `model.weights` names; then trained on
+    its public images, if the task has that stage.
     """
+    require_freezable(desk.network, plan_for(desk.task))
     body = None
     if desk.member.role == "guest":
-        body = codec.encode(_initial_params(desk, weights))
+        body = codec.encode(pretrained(desk, _initial_params(desk, weights)))
     initial = keys.initial(desk.party, desk.run)
     hello = Hello(
         run=desk.run,
@@ -88,7 +93,8 @@ def greet(desk: Desk, weights: Path | None = None) -> Hello:
         patients=desk.cohort.train.patients,
         images=len(desk.cohort.train),
         quarantine=dict(sorted(desk.cohort.quarantine.items())),
-        kept_home=_kept_home(desk),
+        modality=desk.modality,
+        kept_home=tuple(sorted(desk.home)),
         initial=None if body is None else sealed.reference(initial, body),
     )
     _require_unchanged(desk, hello)
@@ -128,11 +134,6 @@ def _said(desk: Desk, key: str) -> Hello | None:
             "use the output folder that holds this party's key, or start a new training with "
             "--run NAME at every party"
         ) from None
-
-
-def _kept_home(desk: Desk) -> tuple[str, ...]:
-    shared = set(shared_names(desk.network, desk.task.federation.batch_norm))
-    return tuple(sorted(to_params(desk.network).keys() - shared))
 
 
 def _initial_params(desk: Desk, weights: Path | None) -> Params:

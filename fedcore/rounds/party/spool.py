@@ -10,19 +10,21 @@ from fedcore.audit.durable import hash_file, replace_with
 from fedcore.config.base import Section
 from fedcore.exchange import keys
 from fedcore.rounds import sealed
-from fedcore.rounds.messages import Combined, ObjectRef
+from fedcore.rounds.messages import LATE, NOT_YET, Combined, ObjectRef
 from fedcore.rounds.party.desk import Desk
-
-LATE = "late"
 
 
 class Spooled(Section):
-    """An update as it waits: the round and the weights it was trained in, its hash, its metrics."""
+    """An update as it waits: the round and the weights it was trained in, its hash, its metrics.
+
+    `normaliser` is what FedNova divides it by, 1 with every other strategy.
+    """
 
     trained_in: int
     base: str
     sha256: str
     metrics: dict[str, float]
+    normaliser: float = 1.0
 
 
 def keep(desk: Desk, spooled: Spooled, body: bytes) -> None:
@@ -40,12 +42,15 @@ def find(desk: Desk, number: int, base: str) -> Spooled | None:
 def find_late(desk: Desk, number: int) -> Spooled | None:
     """What was trained in an earlier round, missed it, and by the task file counts in this one.
 
-    Neither what was combined already nor what was refused for itself is offered again.
+    Neither what was combined already nor what was refused for itself is offered again, nor what
+    is older than `max_staleness` rounds.
     """
     if desk.task.federation.late != "next_round":
         return None
+    most = desk.task.federation.max_staleness
+    oldest = 0 if most is None else number - most
     for earlier in sorted(_rounds(desk), reverse=True):
-        spooled = _read(desk, earlier) if earlier < number else None
+        spooled = _read(desk, earlier) if oldest <= earlier < number else None
         if spooled is not None and not _is_settled(desk, spooled, number):
             return spooled
     return None
@@ -78,7 +83,7 @@ def _is_settled(desk: Desk, spooled: Spooled, number: int) -> bool:
         if combined is None:
             continue
         reason = combined.absent.get(desk.party, LATE)
-        if combined.updates.get(desk.party) == spooled.sha256 or reason != LATE:
+        if combined.updates.get(desk.party) == spooled.sha256 or reason not in NOT_YET:
             return True
     return False
 

@@ -7,24 +7,28 @@ from collections.abc import Mapping
 from fedcore.config.policy import METRICS
 from fedcore.errors import Refused
 from fedcore.exchange import codec, keys
-from fedcore.models.state import shared_names
-from fedcore.params import Params, clip, select, subtract
+from fedcore.params import CONTROL, Array, Params, clip, prefixed, select, subtract
 from fedcore.rounds import sealed
 from fedcore.rounds.messages import Invitation, Reply
-from fedcore.rounds.party import spool, weights
+from fedcore.rounds.party import carrying, controls, personal, spool, weights
 from fedcore.rounds.party.desk import Desk
 from fedcore.rounds.party.requests import invitation
 from fedcore.rounds.party.spool import Spooled
+from fedcore.rounds.party.standardising import standardised
 from fedcore.rounds.waiting import with_room
+from fedcore.training.carried import Carried
 from fedcore.training.checkpoint import Checkpoint
 from fedcore.training.local import TrainResult, train_round
+from fedcore.training.normaliser import normaliser
+from fedcore.training.plan import plan_for
 
 
 def train(desk: Desk, number: int) -> str:
     """Train from the round's global model and spool the update; the update's SHA-256.
 
     The one place that sees both a patient and a weight. What is spooled already for the same
-    weights is not trained again, nor what missed an earlier round and counts in this one.
+    weights is not trained again, nor what missed an earlier round and counts in this one. Where
+    rounds close early, a training that was cut off goes on although its round is over.
     """
     desk.fence.require()
     asked = invitation(desk, number)
@@ -32,17 +36,31 @@ def train(desk: Desk, number: int) -> str:
         raise Refused("wrong_task", f"the invitation to round {number}")
     done = _spooled(desk, asked)
     if done is not None:
+        personal.train_beside(desk, asked)
         return done.sha256
-    start = weights.open_model(desk, asked.weights)
+    asked = _begun(desk, asked)
+    sha256 = _train_shared(desk, asked)
+    personal.train_beside(desk, asked)
+    return sha256
+
+
+def _train_shared(desk: Desk, asked: Invitation) -> str:
+    """Train the global model on, spool what was learned; the update's SHA-256."""
+    number, start = asked.round, weights.open_model(desk, asked.weights)
+    begun, held = weights.with_home(desk, start, number), controls.take_up(desk, asked, start)
     checkpoint = _checkpoint(desk, asked)
-    result = _train(desk, weights.with_home(desk, start, number), number, checkpoint)
-    shared = shared_names(desk.network, desk.task.federation.batch_norm)
-    limit = desk.task.federation.clip_norm
-    update = clip(subtract(select(result.params, shared), select(start, shared)), limit)
+    before = carrying.before(desk, number)
+    result = _train(desk, begun, number, checkpoint, held.offsets, before)
+    turned = controls.turn(desk, held, begun, result)
+    update = {**_update(desk, start, result.params), **prefixed(CONTROL, turned)}
+    body = codec.encode(update)
 
     def keep() -> str:
         weights.keep_home(desk, result.params, number)
-        return _spool(desk, asked, update, result)
+        carrying.keep(desk, result.carried, number)
+        sha256 = sealed.reference("spool", body).sha256
+        controls.keep(desk, held, turned, number, sha256)
+        return _spool(desk, asked, body, result)
 
     sha256 = with_room(keep, desk.watch)
     checkpoint.remove()
@@ -71,6 +89,17 @@ def upload(desk: Desk, number: int) -> Reply | None:
     return reply
 
 
+def _begun(desk: Desk, asked: Invitation) -> Invitation:
+    """The invitation whose training is unfinished and may still count, else the one at hand."""
+    federation = desk.task.federation
+    number = Checkpoint.round_in(desk.spool / "checkpoint")
+    if federation.buffer is None or number is None or number >= asked.round:
+        return asked
+    most = federation.max_staleness
+    too_old = most is not None and asked.round - number > most
+    return asked if too_old else invitation(desk, number)
+
+
 def _checkpoint(desk: Desk, asked: Invitation) -> Checkpoint:
     """Where the round's training is kept while it runs; nothing in it leaves."""
     bound = {"base": asked.weights.sha256, "contract": desk.cohort.contract_hash}
@@ -78,16 +107,32 @@ def _checkpoint(desk: Desk, asked: Invitation) -> Checkpoint:
     return Checkpoint(place, bound, clock=watch.clock, say=watch.say)
 
 
-def _train(desk: Desk, start: Params, number: int, checkpoint: Checkpoint) -> TrainResult:
+def _update(desk: Desk, start: Params, trained: Params) -> Params:
+    """Trained minus global weights of what is shared, clipped as agreed."""
+    shared = desk.shared
+    limit = desk.task.federation.clip_norm
+    return clip(subtract(select(trained, shared), select(start, shared)), limit)
+
+
+def _train(
+    desk: Desk,
+    start: Params,
+    number: int,
+    checkpoint: Checkpoint,
+    offsets: Mapping[str, Array],
+    before: Carried,
+) -> TrainResult:
     return train_round(
         desk.network,
         start,
-        desk.cohort.train,
-        desk.task,
+        standardised(desk, desk.cohort.train),
+        desk.seen_task,
         party_id=desk.party,
         number=number,
         on_step=lambda step, total, loss: desk.progress("train", step, total, loss),
         checkpoint=checkpoint,
+        offsets=offsets,
+        carried=before,
     )
 
 
@@ -106,6 +151,7 @@ def _send(desk: Desk, asked: Invitation, done: Spooled) -> Reply:
         patients=desk.cohort.train.patients,
         images=len(desk.cohort.train),
         metrics=_may_leave(desk, done.metrics),
+        normaliser=done.normaliser,
         task_hash=asked.task_hash,
         contract_hash=desk.cohort.contract_hash,
         code_version=desk.code_version,
@@ -127,14 +173,22 @@ def _our_reply(desk: Desk, number: int) -> Reply | None:
     return sealed.read_if_there(desk.store, key, Reply, desk.key.public)
 
 
-def _spool(desk: Desk, asked: Invitation, update: Params, result: TrainResult) -> str:
-    body = codec.encode(update)
-    sha256 = sealed.reference("spool", body).sha256
+def _spool(desk: Desk, asked: Invitation, body: bytes, result: TrainResult) -> str:
     done = Spooled(
-        trained_in=asked.round, base=asked.weights.sha256, sha256=sha256, metrics=result.metrics
+        trained_in=asked.round,
+        base=asked.weights.sha256,
+        sha256=sealed.reference("spool", body).sha256,
+        metrics=result.metrics,
+        normaliser=_normaliser(desk, result),
     )
     spool.keep(desk, done, body)
-    return sha256
+    return done.sha256
+
+
+def _normaliser(desk: Desk, result: TrainResult) -> float:
+    if desk.task.federation.strategy != "fednova":
+        return 1.0
+    return normaliser(plan_for(desk.task), result.rates)
 
 
 def _spooled(desk: Desk, asked: Invitation) -> Spooled | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from fedcore.audit.durable import hash_file, replace_with
 from fedcore.errors import Refused
 from fedcore.exchange import codec
-from fedcore.models.state import shared_names, to_params
+from fedcore.models.state import to_params
 from fedcore.params import Array, Params, require_finite, schema
 from fedcore.rounds import sealed
 from fedcore.rounds.messages import ObjectRef
@@ -41,9 +41,8 @@ def with_home(desk: Desk, params: Mapping[str, Array], number: int) -> Params:
 
 
 def keep_home(desk: Desk, trained: Mapping[str, Array], number: int) -> None:
-    """Keep what the task file leaves at home (BatchNorm's statistics, say) for the next round."""
-    shared = set(shared_names(desk.network, desk.task.federation.batch_norm))
-    home = {name: array for name, array in trained.items() if name not in shared}
+    """Keep what the task file leaves at home (the norms, the head) for the next round."""
+    home = {name: trained[name] for name in sorted(desk.home)}
     if home:
         replace_with(desk.spool / _home_name(number), [codec.encode(home)])
 

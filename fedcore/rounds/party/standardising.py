@@ -1,0 +1,27 @@
+"""A table's rows as the task file standardises them: by the party's own rows, or by all."""
+
+from __future__ import annotations
+
+from fedcore.data.images import ImageSet
+from fedcore.data.table_set import TableRows
+from fedcore.encoding.scaling import federated_scaling
+from fedcore.errors import DataError
+from fedcore.rounds.party.desk import Desk
+from fedcore.rounds.party.statistics import pooled_statistics
+
+
+def standardised(desk: Desk, rows: ImageSet) -> ImageSet:
+    """The rows to train or score on; those of images, and of other tables, as they are.
+
+    Raises `DataError` where nobody may tell the mean of a column.
+    """
+    table = desk.task.data.table
+    if table is None or table.standardise != "federated" or not isinstance(rows, TableRows):
+        return rows
+    scaling, untold = federated_scaling(table, pooled_statistics(desk))
+    if untold:
+        raise DataError(
+            f"data: no party may tell the mean of the column {untold[0]!r}, so it cannot be "
+            "standardised together: write standardise: party, or lower data.min_reported"
+        )
+    return rows.scaled(scaling)

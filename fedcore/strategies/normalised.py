@@ -1,0 +1,50 @@
+"""FedNova's half at the coordinator: updates count per step, not by how many steps were taken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from fedcore.params import Array, Params, is_learned, scale
+from fedcore.strategies.mean import WeightedMean
+from fedcore.strategies.rule import Contribution, Step
+from fedcore.strategies.step import advance
+
+
+class Normalised:
+    """FedNova (Wang et al. 2020, "Tackling the Objective Inconsistency Problem").
+
+    With weights p_i (summing to 1), updates u_i and normalisers n_i = ||a_i||_1 that the parties
+    say: model += lr * (sum p_i n_i) * (sum p_i u_i / n_i). Both are reckoned relative to the first
+    party's normaliser, so that with equal ones the round is FedAvg's to the bit. BatchNorm's
+    statistics and counters are no sums of gradients and move by their plain mean.
+    """
+
+    keeping = False
+
+    def __init__(self, lr: float) -> None:
+        """Nothing is added yet; `lr` is the coordinator's learning rate."""
+        self._lr = lr
+        self._unit: float | None = None
+        self._mean, self._lengths = WeightedMean(), WeightedMean()
+
+    def add(self, contribution: Contribution) -> None:
+        """See `Rule`."""
+        unit = self._unit = self._unit or contribution.normaliser
+        weight, update = contribution.weight, contribution.update
+        length: Array = np.array(contribution.normaliser / unit)
+        for name, array in update.items():
+            if is_learned(name, array):
+                self._mean.add({name: array}, weight, unit / contribution.normaliser)
+                self._lengths.add({name: length}, weight)
+            else:
+                self._mean.add({name: array}, weight)
+
+    def finish(self, start: Mapping[str, Array], memory: Mapping[str, Array]) -> Step:
+        """See `Rule`; nothing is remembered."""
+        mean = self._mean.result()
+        moves: Params = dict(mean)
+        for name, length in self._lengths.result().items():
+            moves |= scale({name: mean[name]}, float(length))
+        return Step(advance(start, moves, self._lr))

@@ -1,0 +1,51 @@
+"""The party's optimiser, as the plan names it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from fedcore.models.layers import head_names
+from fedcore.training.plan import TrainPlan
+
+FACTOR = "factor"
+
+
+def make_optimizer(network: nn.Module, plan: TrainPlan) -> torch.optim.Optimizer:
+    """A fresh optimiser over all parameters, with torch's fused kernels.
+
+    Frozen ones are among them, so that a kept state fits whatever is frozen: without a gradient
+    they are passed over, weight decay included.
+    """
+    groups, decay = _groups(network, plan), plan.weight_decay
+    if plan.optimizer == "sgd":
+        return torch.optim.SGD(
+            groups,
+            plan.lr,
+            momentum=plan.momentum,
+            dampening=plan.dampening,
+            nesterov=plan.nesterov,
+            weight_decay=decay,
+            fused=True,
+        )
+    kind = torch.optim.Adam if plan.optimizer == "adam" else torch.optim.AdamW
+    return kind(groups, plan.lr, betas=plan.betas, eps=plan.eps, weight_decay=decay, fused=True)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Let the next step be taken at `rate`, each group's factor beside it."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group[FACTOR]
+
+
+def _groups(network: nn.Module, plan: TrainPlan) -> list[dict[str, Any]]:
+    """One group, or backbone and head where they learn at rates of their own."""
+    named = dict(network.named_parameters())
+    head = head_names(network) if plan.backbone_lr != 1.0 else frozenset()
+    parts = (
+        ([one for name, one in named.items() if name not in head], plan.backbone_lr),
+        ([one for name, one in named.items() if name in head], 1.0),
+    )
+    return [{"params": params, FACTOR: factor} for params, factor in parts if params]

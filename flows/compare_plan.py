@@ -1,0 +1,92 @@
+"""From what was typed after `fedcore compare` to a comparison: task file, arms, parties, seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedcore.comparison.plan import Comparison, arms_of
+from fedcore.comparison.table import AVERAGE, TOGETHER
+from fedcore.config.base import validate
+from fedcore.config.overriding import assignment, overridden
+from fedcore.config.party import require_plain_id
+from fedcore.config.reading import parse_yaml, read_text
+from fedcore.config.task import TaskFile
+from fedcore.errors import DataError, InputError, TaskFileError, problem
+from fedcore.explain.wording import amount
+from fedcore.rounds.identity import run_id
+from flows import launch
+from flows.weights import resolve
+
+MOST_SEED = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the command line asks for; `strategies` None: the task file's own."""
+
+    task: Path
+    data: Path
+    output: Path
+    strategies: str | None = None
+    seeds: int = 1
+    settings: tuple[str, ...] = ()
+    baselines: bool = True
+    run: str | None = None
+
+
+def plan(wish: Wish, environ: Mapping[str, str]) -> Comparison:
+    """The comparison that the wish describes; raises `InputError` where it cannot be."""
+    content = parse_yaml(read_text(wish.task, "task file", TaskFileError), wish.task, TaskFileError)
+    validate(TaskFile, content, wish.task, TaskFileError)
+    for text in wish.settings:
+        content = overridden(content, *assignment(text, "--set"))
+    where = f"{wish.task} with {' '.join(wish.settings)}" if wish.settings else wish.task
+    task = validate(TaskFile, content, where, TaskFileError)
+    parties = parties_of(wish.data)
+    arms = arms_of(content, wish.strategies or task.federation.strategy)
+    if task.seed + wish.seeds - 1 > MOST_SEED:
+        remedy = f"fewer: the task file's seed is {task.seed}, the largest one {MOST_SEED}"
+        raise InputError(problem("command line", "--seeds", wish.seeds, remedy))
+    uri = environ.get("MLFLOW_TRACKING_URI")
+    weights = resolve(task, wish.task, uri, wish.output / launch.STATE / "weights")
+    return Comparison(
+        run=run_id(task, parties, wish.run or _name(run_id(task, parties))),
+        task=task,
+        arms=arms,
+        seeds=tuple(range(task.seed, task.seed + wish.seeds)),
+        baselines=wish.baselines,
+        parties={party: str(folder.resolve()) for party, folder in sorted(parties.items())},
+        guest=min(parties),
+        weights=str(weights.resolve()) if weights else None,
+        tracking_uri=uri,
+    )
+
+
+def parties_of(data: Path) -> dict[str, Path]:
+    """Party id -> data folder: the sub-folders of `data` by their names, hidden ones left out."""
+    if not data.is_dir():
+        raise DataError(f"{data}: there is no such folder: name one with the parties' data")
+    places = [one for one in sorted(data.iterdir()) if one.is_dir() and one.name[0] != "."]
+    if len(places) < 2:
+        raise DataError(
+            f"{data}: it has {amount(len(places), 'sub-folder')}: a comparison needs one for each "
+            "of two parties or more, named by party id"
+        )
+    for folder in places:
+        _require_fit(folder.name, folder)
+    return {folder.name: folder for folder in places}
+
+
+def _require_fit(party: str, folder: Path) -> None:
+    try:
+        require_plain_id(party)
+    except ValueError as unfit:
+        raise DataError(f"{folder}: its name is no party id: {unfit}") from None
+    if party in (AVERAGE, TOGETHER):
+        raise DataError(f"{folder}: {party} names a column of the table: give the party another id")
+
+
+def _name(run: str) -> str:
+    return f"compare-{run}"[:63]

@@ -1,0 +1,78 @@
+"""What a person sees while a comparison runs: a line per training, and where it stands."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+
+from flows.cli_screen import Screen, printable
+from tasks.voices import Voice
+
+
+class ComparisonVoice(Voice):
+    """Speaks on `screen`; on a terminal a line below it says what is under way."""
+
+    def __init__(self, screen: Screen, wanted: int, done: int) -> None:
+        """Count `done` of `wanted` trainings upwards."""
+        self._screen, self._wanted, self._done = screen, wanted, done
+        console = Console()
+        self._status = console.status("starting") if console.is_terminal else None
+        self._label = ""
+        self.uri: str | None = None
+
+    def __enter__(self) -> Self:
+        """Begin to show what is under way."""
+        if self._status:
+            self._status.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Take the last line away."""
+        if self._status:
+            self._status.stop()
+
+    def say(self, message: str) -> None:
+        """A sentence."""
+        self._screen.say(message)
+
+    def tell(self, event: str, **details: Any) -> None:
+        """What happens: data that is read, a training that begins, comes on, and ends."""
+        handler = getattr(self, f"_on_{event}", None)
+        if handler is not None:
+            handler(details)
+
+    def _on_reading(self, told: dict[str, Any]) -> None:
+        self._show(f"{told['party']}: {told['done']} of {told['total']} files read")
+
+    def _on_data(self, told: dict[str, Any]) -> None:
+        aside = f", {told['set_aside']} files set aside" if told["set_aside"] else ""
+        self.say(
+            f"{told['party']}: {told['images']} images of {told['patients']} patients, "
+            f"{told['test_images']} of them for the test{aside}"
+        )
+
+    def _on_cell(self, told: dict[str, Any]) -> None:
+        self._label = told["label"]
+        self._show(self._label)
+
+    def _on_round(self, told: dict[str, Any]) -> None:
+        self._show(f"{self._label}: round {told['round']} is done")
+
+    def _on_cell_done(self, told: dict[str, Any]) -> None:
+        self._done += 1
+        line = f"{self._done} of {self._wanted}: {told['label']}: {told['result']}"
+        self.say(f"{line} ({told['seconds']:.1f} s of rounds)")
+
+    def _on_tracked(self, told: dict[str, Any]) -> None:
+        self.uri = told["uri"]
+
+    def _show(self, text: str) -> None:
+        if self._status:
+            self._status.update(printable(text))

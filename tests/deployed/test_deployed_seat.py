@@ -1,0 +1,115 @@
+"""The coordinator's seat is taken when the exchange can be reached, and not before."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
+
+import pytest
+from fault_proxy import fault_proxy
+from rounds_story import key_of, task_file
+from servers import SeaweedFS
+
+from fedcore.audit.signing import SigningKey
+from fedcore.errors import Interrupted
+from fedcore.rounds import coordinator
+from fedcore.rounds.coordinator import Desk
+from fedcore.rounds.waiting import Watch
+from flows.deployed_seat import Wish, take_seat
+from flows.hub import registry
+from flows.hub.home import Hub
+from flows.hub.registry import PartyEntry
+from flows.hub.secret_store import FILE
+
+pytestmark = pytest.mark.servers
+
+
+def hub_at(folder: Path, port: int, seaweedfs: SeaweedFS) -> Hub:
+    """A hub whose exchange answers at `port`, with one party that joined and one yet to come."""
+    hub = Hub.create(folder / "hub", {"s3": port, "prefect": 1, "mlflow": 2})
+    path = hub.home / "secrets" / FILE
+    path.write_text(
+        json.dumps({**json.loads(path.read_text()), "exchange": [*seaweedfs.environ.values()]})
+    )
+    for party, role, status in (("1", "guest", "joined"), ("2", "host", "invited")):
+        entry = PartyEntry(
+            party_id=party,
+            role=role,
+            serial=1,
+            mark=secrets.token_hex(16),
+            status=status,
+            access_key="x",
+            public_key=key_of(party).public,
+            known_serial=int(status == "joined"),
+        )
+        registry.save(hub, entry)
+    return hub
+
+
+def test_a_training_that_is_started_without_the_exchange_begins_when_it_is_back(
+    seaweedfs: SeaweedFS, tmp_path: Path
+) -> None:
+    tried, mended, said = Event(), Event(), []
+
+    def hear(sentence: str) -> None:
+        said.append(sentence)
+        tried.set()
+
+    with fault_proxy(seaweedfs.endpoint) as line, ThreadPoolExecutor() as pool:
+        hub = hub_at(tmp_path, line.port, seaweedfs)
+        line.cut()
+        watch = Watch(time.monotonic, lambda _: mended.wait(0.05), hear)
+        taken = pool.submit(take_seat, hub, Wish(task_file().to_yaml(), "one"), watch)
+        assert tried.wait(60)
+        assert not taken.done()
+        line.mend()
+        mended.set()
+        seat = taken.result(60)
+    assert [one.party_id for one in seat.members] == ["1"]
+    assert seat.path.exists()
+    assert "the exchange cannot be reached" in said[0]
+
+
+def test_a_founded_training_goes_on_without_its_file_and_after_a_revocation(
+    seaweedfs: SeaweedFS, tmp_path: Path
+) -> None:
+    hub = hub_at(tmp_path, int(seaweedfs.endpoint.rpartition(":")[2]), seaweedfs)
+    host = registry.entry(hub, "2")
+    registry.save(hub, host.model_copy(update={"status": "joined", "known_serial": 1}))
+    path = tmp_path / "task.yaml"
+    path.write_text(task_file().to_yaml())
+    watch = Watch(time.monotonic, lambda _: None)
+    first = take_seat(hub, Wish(str(path), "founded"), watch)
+    lead = Desk(
+        run=first.run,
+        task=first.task,
+        members=first.members,
+        store=first.store(watch, hub.exchange_environ()),
+        key=SigningKey.load(hub.coordinator_key_path),
+        ledger=first.ledger(),
+        watch=watch,
+        code_version="test",
+    )
+    coordinator.found(lead)
+    path.unlink()
+    registry.save(hub, registry.entry(hub, "2").model_copy(update={"status": "revoked"}))
+    pinned = Wish(first.task.model_dump(mode="json"), first.run, ["1", "2"])
+    again = take_seat(hub, pinned, watch)
+    assert (again.members, again.task, again.pinned) == (first.members, first.task, first.pinned)
+
+
+def test_a_training_that_is_stopped_while_it_waits_for_the_exchange_ends(
+    seaweedfs: SeaweedFS, tmp_path: Path
+) -> None:
+    def stopped(_: float) -> None:
+        raise Interrupted("stopped")
+
+    with fault_proxy(seaweedfs.endpoint) as line:
+        hub = hub_at(tmp_path, line.port, seaweedfs)
+        line.cut()
+        with pytest.raises(Interrupted):
+            take_seat(hub, Wish(task_file().to_yaml(), "one"), Watch(time.monotonic, stopped))

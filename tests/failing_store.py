@@ -1,0 +1,37 @@
+"""An exchange that goes away in the middle of a training, for tests of what comes back."""
+
+from __future__ import annotations
+
+from fedcore.errors import Unreachable
+from fedcore.exchange.memory import MemoryStore
+
+
+class Failing(MemoryStore):
+    """A store that goes away at its second new object, before or after it has come to stand."""
+
+    def __init__(self, inner: MemoryStore, *, after: bool) -> None:
+        super().__init__()
+        self.inner, self.new, self.after = inner, 0, after
+
+    def put_once(self, key: str, body: bytes | memoryview) -> None:
+        self.new += not self.inner.exists(key)
+        if self.new == 2 and not self.after:
+            raise Unreachable("the test took the exchange away")
+        self.inner.put_once(key, body)
+        if self.new == 2:
+            raise Unreachable("the test took the exchange away")
+
+    def get(self, key: str) -> bytes:
+        return self.inner.get(key)
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        return self.inner.get_range(key, start, length)
+
+    def size(self, key: str) -> int:
+        return self.inner.size(key)
+
+    def exists(self, key: str) -> bool:
+        return self.inner.exists(key)
+
+    def keys(self, prefix: str = "", after: str = "") -> list[str]:
+        return self.inner.keys(prefix, after)

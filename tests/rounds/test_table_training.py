@@ -1,0 +1,162 @@
+"""Whole trainings on tables: the four hospitals as they lie, survival, and the model served."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import table_story as story
+from safetensors.numpy import save_file
+
+from fedcore.config import load_task_file
+from fedcore.config.columns import layouts
+from fedcore.config.task import TaskFile
+from fedcore.data import open_cohort
+from fedcore.encoding.scaling import federated_scaling
+from fedcore.errors import DataError, ModelError
+from fedcore.metrics import pool_any, read_scores
+from fedcore.models.catalogue import build
+from fedcore.models.predictor import Predictor, describe
+from fedcore.rounds.messages import line
+from fedcore.simulation import World, simulate
+from fedcore.statistics import read_columns
+from fedcore.training.evaluation import evaluate
+
+ROOT = Path(__file__).resolve().parents[2]
+HOSPITALS = {"cleveland": 303, "hungarian": 261, "switzerland": 46, "va": 130}
+
+
+def test_four_hospitals_train_as_they_lie_from_the_task_file_alone(shared_data, tmp_path):
+    whole = load_task_file(ROOT / "configs" / "heart_disease.yaml").model_dump(mode="json")
+    whole["federation"] |= {"epochs": 2, "local_steps": 30, "lr": 0.1}
+    whole["training"]["threads"] = 1
+    task = TaskFile.model_validate(whole)
+    folders = {name: shared_data / "heart_disease" / f"processed.{name}.data" for name in HOSPITALS}
+    outcome = simulate(task, folders, World(tmp_path))
+    assert {name: array.shape for name, array in outcome.final.items()} == {
+        "0.weight": (1, 13),
+        "0.bias": (1,),
+    }
+    cohorts = {
+        name: open_cohort(folder, task, tmp_path / "cache") for name, folder in folders.items()
+    }
+    assert {name: one.patients for name, one in cohorts.items()} == HOSPITALS
+    known = {party: read_scores(one) for party, one in outcome.end.scores["final"].items() if one}
+    assert known.keys() == HOSPITALS.keys()
+    assert pool_any(known.values()).accuracy > 0.7
+
+
+def survival_rows(count: int, seed: int) -> list[tuple[object, ...]]:
+    """Patients of whom the old die sooner."""
+    random = np.random.default_rng(seed)
+    ages = random.normal(0, 1, count).round(3)
+    times = np.ceil(random.exponential(20 * np.exp(-1.5 * ages))) + 1
+    events = random.random(count) < 0.7
+    return [
+        (age, "i", int(time), int(event))
+        for age, time, event in zip(ages, times, events, strict=True)
+    ]
+
+
+@pytest.fixture
+def survival(tmp_path: Path) -> tuple[TaskFile, dict[str, Path]]:
+    """A survival task and the folders of two hospitals."""
+    task = story.task(
+        time="days", event="dead", standardise="none", federation={"batch_size": 500, "epochs": 3}
+    )
+    header = "age,stage,days,dead"
+    folders = {}
+    for seed, party in enumerate(("1", "2")):
+        rows = survival_rows(60, seed)
+        folders[party] = story.write(tmp_path / party / "t.csv", rows, header).parent
+    return task, folders
+
+
+def test_survival_is_learned_and_told_by_its_concordance(survival, tmp_path):
+    task, folders = survival
+    outcome = simulate(task, folders, World(tmp_path / "world"))
+    last = outcome.records[-1]
+    assert (last.accuracy, last.auroc, last.train_accuracy) == (None, None, None)
+    assert last.concordance > 0.7
+    assert all(one.concordance is not None for one in last.parties.values())
+    assert f"C-index: {last.concordance:.3f}" in line(last, 3)
+    assert outcome.final.keys() == {"0.weight"}
+    assert outcome.records[0].loss > last.loss
+    best = max(outcome.records, key=lambda one: one.concordance)
+    assert outcome.records[outcome.end.best_round - 1].concordance == best.concordance
+
+
+def test_the_served_model_reads_columns_as_they_are(survival, tmp_path):
+    task, folders = survival
+    weights = simulate(task, folders, World(tmp_path / "world")).best
+    save_file(weights, tmp_path / "w.safetensors")
+    predictor = Predictor(describe(task), tmp_path / "w.safetensors")
+    found = predictor.answers({"age": [1.0, "?", 0.5], "stage": ["ii", "i", "iv"]})
+    wanted = weights["0.weight"][0] @ np.array([1, 0, 1, 0], np.float32)
+    assert found[0, 0] == pytest.approx(wanted)
+    assert np.isnan(found[1:]).all()
+    with pytest.raises(ModelError, match="the column 'stage' is missing"):
+        predictor.answers({"age": [1.0]})
+
+
+def test_the_served_model_takes_encoded_inputs_where_the_hospital_standardises(tmp_path):
+    task = story.task()
+    save_file(
+        {"0.weight": np.array([[1, 0, 0, 2]], np.float32), "0.bias": np.zeros(1, np.float32)},
+        tmp_path / "w.safetensors",
+    )
+    predictor = Predictor(describe(task, ("well", "ill")), tmp_path / "w.safetensors")
+    columns = dict(zip(task.data.table.inputs, [[1.0], [0.0], [0.0], [1.0]], strict=True))
+    found = predictor.answers(columns)
+    assert found.dtype == np.float32
+    assert found[0, 1] == pytest.approx(1 / (1 + np.exp(-3)))
+    assert found.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("missing", ["", "?"])
+def test_federated_standardisation_is_that_of_all_training_rows_together(tmp_path, missing):
+    age = {"name": "age", "missing": "constant", "fill": 60}
+    fields = {"features": [age, story.STAGE], "standardise": "federated", "ddof": 1}
+    task = story.task(data={"classes": ["0", "1"]}, **fields)
+    folders = {}
+    for seed, party in enumerate(("1", "2")):
+        rows = story.patients(30, seed)
+        rows[0] = (missing, *rows[0][1:]) if missing else rows[0]
+        folders[party] = story.write(tmp_path / party / "t.csv", rows).parent
+    outcome = simulate(task, folders, World(tmp_path / "world"))
+    told = {one["name"]: one for one in outcome.statistics.total}
+    cohorts = {party: story.cohort(folder, task) for party, folder in folders.items()}
+    raw = np.concatenate([one.train.inputs[:, 0] for one in cohorts.values()])
+    known = np.concatenate(
+        [
+            one.train.inputs[:, 0][np.isfinite(column.values)]
+            for one in cohorts.values()
+            if (column := one.columns("full")[3])
+        ]
+    )
+    assert told["column/age"]["mean"] == pytest.approx(known.mean())
+    assert told["column/age"]["measured"] == len(known)
+    summaries = read_columns(outcome.statistics.total, layouts(task, ("0", "1")), pooled=True)
+    scaling, untold = federated_scaling(task.data.table, {one.name: one for one in summaries})
+    assert untold == ()
+    assert scaling.means.tolist() == pytest.approx([known.mean(), 0, 0, 0])
+    assert scaling.stds.tolist() == pytest.approx([known.std(ddof=1), 1, 1, 1])
+    pooled = np.concatenate(
+        [story.everything(one.train.scaled(scaling))[:, 0] for one in cohorts.values()]
+    )
+    assert pooled == pytest.approx((raw - known.mean()) / known.std(ddof=1), abs=1e-5)
+    for party, one in cohorts.items():
+        network = build(task.model, task.seed, inputs=task.inputs)
+        found = evaluate(network, outcome.best, one.test.scaled(scaling), task)
+        assert found.to_json() == outcome.end.scores["best"][party]
+
+
+def test_a_column_that_nobody_may_tell_ends_the_training_with_a_sentence(tmp_path):
+    task = story.task(data={"min_reported": 25, "classes": ["0", "1"]}, standardise="federated")
+    folders = {
+        party: story.write(tmp_path / party / "t.csv", story.patients(30, seed)).parent
+        for seed, party in enumerate(("1", "2"))
+    }
+    with pytest.raises(DataError, match="no party may tell the mean of the column 'age'"):
+        simulate(task, folders, World(tmp_path / "world"))
