@@ -240,9 +240,9 @@ class Coordinator(Station):
             yield api
 
     def flow_runs(self, run: str) -> dict[str, FlowRun]:
-        """The training's flow runs by name: its own, and its sessions'."""
+        """The training's flow runs by name, of each the newest: its own, and its sessions'."""
         with self.prefect() as api:
-            found = api.read_flow_runs(limit=200)
+            found = sorted(api.read_flow_runs(limit=200), key=lambda one: str(one.created))
         return {one.name: one for one in found if one.name == run or one.name.startswith(f"{run} ")}
 
     def ledger(self, run: str) -> Path:

@@ -2,8 +2,8 @@
 
 Every fault strikes a training of its own, three rounds between two hospitals in the deployed form:
 a hub, workers, SeaweedFS, Prefect and MLflow, each hospital in a network of its own where the
-machine allows it. Takes about half an hour on two cores; `--only` takes those whose name holds the
-words and writes no page.
+machine allows it. Takes about an hour on two cores; `--only` takes those whose name holds the words
+and writes no page, or, with `--page`, their rows alone anew.
 """
 
 from __future__ import annotations
@@ -78,9 +78,20 @@ def _play_all(on: Stage, chosen: list[Fault], page: Path | None) -> list[Outcome
 
 def write(page: Path, outcomes: list[Outcome], place: str) -> None:
     """The page with all rows."""
-    calm = min((one.seconds for one in outcomes if one.seconds is not None), default=0.0)
-    head = HEAD.format(place=place, calm=calm)
-    page.write_text(head + "".join(f"{row(one)}\n" for one in outcomes), encoding="utf-8")
+    rows = {one.title: "" for one in all_faults()} | _standing(page)
+    rows |= {one.name: row(one) for one in outcomes}
+    times = [line.split("|")[3].strip() for line in rows.values() if line]
+    calm = min((float(one) for one in times if one != "-"), default=0.0)
+    lines = "".join(f"{line}\n" for line in rows.values() if line)
+    page.write_text(HEAD.format(place=place, calm=calm) + lines, encoding="utf-8")
+
+
+def _standing(page: Path) -> dict[str, str]:
+    """The rows of an earlier play, by the fault's title."""
+    known = {one.title for one in all_faults()}
+    lines = page.read_text("utf-8").splitlines() if page.exists() else []
+    rows = {line.split("|")[1].strip(): line for line in lines if line.startswith("|")}
+    return {title: line for title, line in rows.items() if title in known}
 
 
 def row(one: Outcome) -> str:

@@ -40,6 +40,7 @@ ROUNDS, STRUCK = 3, 2  # every fault strikes round 2 of 3
 LOCAL_EPOCHS = 400  # a round's training takes long enough to be struck in its midst
 PATIENCE = 300.0
 EXCHANGE_MB = 400
+LONGEST_NAME = 60  # of a run
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,11 @@ class Scene:
         """Wait until a line has come to the request that it is to hold."""
         if not self.stage.lines[line].reached.wait(PATIENCE):
             raise AssertionError(f"{line} never came to the request")
+
+    def until_failed(self) -> None:
+        """Wait until the training's flow run has ended without the training."""
+        runs = self.stage.world.coordinator.flow_runs
+        wait_for(lambda: runs(self.run)[self.run].state_name == "Failed", "Failed", PATIENCE)
 
     def flow_process(self, owner: str) -> int:
         """The process of the training's flow run at its owner: the coordinator or a party."""
@@ -194,7 +200,7 @@ def _started(proxy: HoldingProxy, stack: ExitStack) -> HoldingProxy:
 
 def play(on: Stage, name: str, act: Callable[[Scene], str]) -> Outcome:
     """One training with one fault, to its end; one that got stuck, to its end once mended."""
-    scene = Scene(on, f"fault-{re.sub(r'[^a-z0-9]+', '-', name.lower())}")
+    scene = Scene(on, f"fault-{re.sub(r'[^a-z0-9]+', '-', name.lower())}"[:LONGEST_NAME].strip("-"))
     try:
         scene.begin()
         return _judged(scene, name, act(scene))
