@@ -59,10 +59,13 @@ def _skewed(by: str) -> Act:
         with _clock(hospital, by) as wrong:
             scene.strike()
             logs = hospital.home / "worker" / "logs"
-            until(lambda: _says(logs, scene.run, "clocks differ"), "word of the clocks", PATIENCE)
+            end = keys.end(scene.run)
+            store, said = scene.stage.store(), lambda: _says(logs, scene.run, "clocks differ")
+            until(lambda: said() or store.exists(end), "word of the clocks, or the end", PATIENCE)
+            told = said()
             wrong.unlink()
             scene.end()
-        return "the session said so and waited until the clock was set"
+        return "the session said so and waited until the clock was set" if told else "nothing"
 
     return act
 
