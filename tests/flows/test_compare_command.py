@@ -21,7 +21,8 @@ from rounds_story import hospitals, task_file
 from fedcore.simulation import World, simulate
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(900)]
-TASK = task_file(epochs=2)
+# A cell takes long enough to be stopped in its midst, on fast machines too.
+TASK = task_file(epochs=2, local_epochs=150)
 WORDS = ("--strategies", "fedavg,fedprox:mu=1", "--seeds", "2")
 ARMS = ("fedavg", "fedprox:mu=1", "local-only", "pooled")
 
