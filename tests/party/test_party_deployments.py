@@ -94,6 +94,7 @@ def test_parameters_and_schedules_that_people_have_set_outlive_the_next_invitati
         prefect.update_deployment(weekly.id, DeploymentUpdate(parameters=own))
         schedule = weekly.schedules[0]
         prefect.update_deployment_schedule(weekly.id, schedule.id, active=True)
+    pools.ensure_pools(environ, ["new"])
     chosen = pools.chosen(environ, deployments.CHOOSABLE)
     file = deployments.write(tmp_path, [*PARTIES, "new"], chosen)
     said = deploy(tmp_path, str(file), registered)
