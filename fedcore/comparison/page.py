@@ -94,7 +94,9 @@ class Report:
     def sheet(self) -> Sheet:
         """The numbers; the task's `select_by` comes first."""
         first = self.comparison.task.federation.select_by.removeprefix("average_")
-        metrics = (first, *(name for name in reversed(METRICS) if name != first))
+        survival = self.comparison.task.task_type == "survival"
+        unknown = {first, *(("accuracy", "auroc") if survival else ("concordance",))}
+        metrics = (first, *(name for name in reversed(METRICS) if name not in unknown))
         parties = sorted(self.comparison.parties)
         return sheet_of(self.results, self.comparison.rows, parties, metrics)
 
