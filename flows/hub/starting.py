@@ -145,10 +145,11 @@ def _keep_database(hub: Hub, environ: Mapping[str, str]) -> None:
 
 def _out_of_date(hub: Hub) -> bool:
     """Whether a service runs that was started otherwise than it would be started now."""
-    running = {one.name: Note.read(note_path(hub, one.name)) for one in services(hub)}
+    table = services(hub)
+    notes = [Note.read(note_path(hub, one.name)) for one in table]
     return any(
-        running[one.name].process is not None and running[one.name].plan != one.plan
-        for one in services(hub)
+        note.process is not None and note.plan != one.plan
+        for one, note in zip(table, notes, strict=True)
     )
 
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from rounds_story import RUN, ByHand, hospitals, model, task_file
+from rounds_story import RUN, ByHand, model, task_file
 from sharing_story import arrays_of
-from test_simulated_training import world
+from worlds import opened, world
 
 from fedcore.config.task import TaskFile
-from fedcore.data.cohort import Cohort, open_cohort
+from fedcore.data.cohort import Cohort
 from fedcore.exchange import keys
 from fedcore.exchange.memory import MemoryStore
 from fedcore.rounds import coordinator
@@ -23,11 +23,7 @@ from fedcore.simulation import simulate_cohorts
 
 @pytest.fixture(scope="module")
 def cohorts(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Cohort]:
-    folder = tmp_path_factory.mktemp("hospitals")
-    return {
-        name: open_cohort(data, task_file(), folder / f"state-{name}")
-        for name, data in hospitals(folder).items()
-    }
+    return opened(tmp_path_factory.mktemp("hospitals"))
 
 
 def cross_site(task: TaskFile) -> TaskFile:

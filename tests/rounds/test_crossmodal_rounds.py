@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rounds_story import ByHand, model, task_file, write_pictures
 from sharing_story import arrays_of
-from test_simulated_training import bits, world
+from worlds import bits, world
 
 from fedcore.config.task import TaskFile
 from fedcore.data.cohort import Cohort, open_cohort

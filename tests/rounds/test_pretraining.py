@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rounds_story import RUN, hospitals, write_pictures
 from test_mid_round import Hospital, Killed
-from test_simulated_training import bits, stories, world
+from worlds import bits, stories, world
 
 from fedcore.config.pretrain import PretrainSection
 from fedcore.data.cohort import open_cohort

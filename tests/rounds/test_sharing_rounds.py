@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from rounds_story import hospitals, task_file
+from failing_store import Failing
+from rounds_story import task_file
 from sharing_story import arrays_of, spooled
-from test_simulated_training import Failing, bits, stories, world
+from worlds import bits, opened, stories, world
 
-from fedcore.data.cohort import Cohort, open_cohort
+from fedcore.data.cohort import Cohort
 from fedcore.errors import Unreachable
 from fedcore.exchange.memory import MemoryStore
 from fedcore.models.catalogue import build
@@ -30,11 +31,7 @@ NAMES = ["fedbn", "fedper", "fedrep", "local_batch_norm"]
 
 @pytest.fixture(scope="module")
 def cohorts(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Cohort]:
-    folder = tmp_path_factory.mktemp("hospitals")
-    return {
-        name: open_cohort(data, task_file(), folder / f"state-{name}")
-        for name, data in hospitals(folder).items()
-    }
+    return opened(tmp_path_factory.mktemp("hospitals"))
 
 
 @pytest.mark.parametrize("federation", KEPT, ids=NAMES)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from failing_store import Failing
-from rounds_story import Time, hospitals, key_of, task_file, write_pictures
+from rounds_story import task_file, write_pictures
+from worlds import bits, opened, stories, world
 
 from fedcore.data.cohort import Cohort, open_cohort
 from fedcore.errors import DataError, ModelError, RunMismatch, TaskFileError, Unreachable
@@ -20,36 +20,12 @@ from fedcore.models.catalogue import build
 from fedcore.models.state import to_params
 from fedcore.params import digest
 from fedcore.rounds.messages import line
-from fedcore.simulation import Outcome, World, simulate_cohorts
+from fedcore.simulation import World, simulate_cohorts
 
 
 @pytest.fixture(scope="module")
 def cohorts(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Cohort]:
-    folder = tmp_path_factory.mktemp("hospitals")
-    return {
-        name: open_cohort(data, task_file(), folder / f"state-{name}")
-        for name, data in hospitals(folder).items()
-    }
-
-
-class KnownKeys(World):
-    """A world whose owners always have the same keys, so that runs can be compared bit by bit."""
-
-    def key(self, owner: str):
-        return key_of(owner)
-
-
-def world(folder: Path, store: MemoryStore | None = None) -> World:
-    time = Time()
-    return KnownKeys(folder, store or MemoryStore(), time.watch(), wall_clock=time.clock)
-
-
-def bits(outcome: Outcome) -> tuple[str, str]:
-    return digest(outcome.best), digest(outcome.final)
-
-
-def stories(outcome: Outcome) -> dict[str, list]:
-    return {owner: ledger.story() for owner, ledger in outcome.ledgers.items()}
+    return opened(tmp_path_factory.mktemp("hospitals"))
 
 
 @pytest.mark.parametrize(

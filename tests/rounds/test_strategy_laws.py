@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from rounds_story import Time, hospitals, task_file
+from rounds_story import Time, task_file
+from worlds import opened
 
-from fedcore.data.cohort import Cohort, open_cohort
+from fedcore.data.cohort import Cohort
 from fedcore.exchange.memory import MemoryStore
 from fedcore.models.catalogue import build
 from fedcore.models.state import to_params
@@ -19,11 +20,7 @@ from fedcore.training.local import train_round
 
 @pytest.fixture(scope="module")
 def cohorts(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Cohort]:
-    folder = tmp_path_factory.mktemp("hospitals")
-    return {
-        name: open_cohort(data, task_file(), folder / f"state-{name}")
-        for name, data in hospitals(folder).items()
-    }
+    return opened(tmp_path_factory.mktemp("hospitals"))
 
 
 def world(folder: Path) -> World:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from failing_store import Failing
 from rounds_story import Time, hospitals, task_file
-from test_simulated_training import Failing, KnownKeys, bits, stories
+from worlds import KnownKeys, bits, stories
 
 from fedcore.data.cohort import Cohort, open_cohort
 from fedcore.errors import InputError, Unreachable

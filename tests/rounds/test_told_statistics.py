@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from failing_store import Failing
-from rounds_story import CLASSES, RUN, Time, asking, hospitals, key_of, task_file
+from rounds_story import CLASSES, RUN, Time, asking, key_of, task_file
+from worlds import opened, world
 
 from fedcore.audit.ledger import Ledger
 from fedcore.config.columns import layouts
 from fedcore.config.policy import EVERYTHING, Leaving
 from fedcore.config.task import TaskFile
-from fedcore.data.cohort import Cohort, open_cohort
+from fedcore.data.cohort import Cohort
 from fedcore.errors import Unreachable
 from fedcore.exchange import keys
 from fedcore.exchange.memory import MemoryStore
@@ -24,29 +25,13 @@ from fedcore.models.catalogue import build
 from fedcore.params import digest
 from fedcore.rounds import party
 from fedcore.rounds.messages import Member
-from fedcore.simulation import Outcome, World, simulate_cohorts
+from fedcore.simulation import Outcome, simulate_cohorts
 from fedcore.statistics import ColumnSummary, pool_columns, read_columns
 
 
 @pytest.fixture(scope="module")
 def cohorts(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Cohort]:
-    folder = tmp_path_factory.mktemp("hospitals")
-    return {
-        name: open_cohort(data, task_file(), folder / f"state-{name}")
-        for name, data in hospitals(folder).items()
-    }
-
-
-class KnownKeys(World):
-    """A world whose owners always have the same keys."""
-
-    def key(self, owner: str):
-        return key_of(owner)
-
-
-def world(folder: Path, store: MemoryStore | None = None) -> World:
-    time = Time()
-    return KnownKeys(folder, store or MemoryStore(), time.watch(), wall_clock=time.clock)
+    return opened(tmp_path_factory.mktemp("hospitals"))
 
 
 def columns(outcome: Outcome, owner: str | None = None) -> dict[str, ColumnSummary]:
