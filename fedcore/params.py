@@ -21,7 +21,8 @@ Array = npt.NDArray[np.generic]
 Params = dict[str, Array]
 Schema = dict[str, tuple[str, tuple[int, ...]]]
 # What BatchNorm gathers along the way, by the last part of the name: no gradient moves it.
-STATISTICS = frozenset({"running_mean", "running_var", "num_batches_tracked"})
+MEASURED = frozenset({"running_mean", "running_var"})
+STATISTICS = MEASURED | {"num_batches_tracked"}
 # SCAFFOLD's control variates stand under this prefix, beside the parameters that they belong to.
 CONTROL = "control/"
 

@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from fedcore.params import Array
+from fedcore.params import MEASURED, Array
 
-# As torch ends the names of what BatchNorm measures of its inputs; it is not learned by steps.
-MEASURED = (".running_mean", ".running_var")
 VARIANCE = ".running_var"
 
 
@@ -48,7 +46,7 @@ class Rebased(Mapping[str, Array]):
 
 def is_measured(name: str) -> bool:
     """Whether an array is a running statistic: a party's own value counts, not its change."""
-    return name.endswith(MEASURED)
+    return name.rpartition(".")[2] in MEASURED
 
 
 def negative_variance(start: Mapping[str, Array], update: Mapping[str, Array]) -> str | None:
