@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,9 +48,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True)
 def _environment_stays() -> Iterator[None]:
-    """Undo what a test leaves in the environment: MLflow keeps its tracking URI there."""
+    """Undo what a test leaves in the process: MLflow keeps its URIs there."""
     before = dict(os.environ)
     yield
+    if "mlflow" in sys.modules:
+        sys.modules["mlflow"].set_registry_uri("")
     os.environ.clear()
     os.environ.update(before)
 

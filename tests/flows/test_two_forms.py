@@ -63,6 +63,12 @@ def finished(data, tmp_path_factory: pytest.TempPathFactory) -> Site:
     return site
 
 
+def mlflow_of(site: Site) -> mlflow.MlflowClient:
+    """Both halves by name: a registry that an earlier test chose would be asked otherwise."""
+    place = f"sqlite:///{site.folder / 'mlflow.db'}"
+    return mlflow.MlflowClient(place, place)
+
+
 def test_the_scheduled_training_has_the_bits_of_the_simulated_one(finished, simulated) -> None:
     assert finished.bits() == bits(simulated)
 
@@ -96,7 +102,7 @@ def test_the_output_folder_holds_models_task_metrics_and_report(finished, simula
 
 
 def test_the_runs_and_the_registered_model_are_in_mlflow(finished, simulated) -> None:
-    client = mlflow.MlflowClient(f"sqlite:///{finished.folder / 'mlflow.db'}")
+    client = mlflow_of(finished)
     experiment = client.get_experiment_by_name("chest")
     runs = client.search_runs([experiment.experiment_id])
     parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
@@ -114,7 +120,7 @@ def test_running_a_finished_training_again_says_so_and_changes_nothing(finished)
     before = finished.bits()
     assert finished.run() == 0
     assert finished.bits() == before
-    client = mlflow.MlflowClient(f"sqlite:///{finished.folder / 'mlflow.db'}")
+    client = mlflow_of(finished)
     assert len(client.search_model_versions("name='chest'")) == 1
 
 
