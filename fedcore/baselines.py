@@ -104,7 +104,7 @@ def alone(task: TaskFile) -> TaskFile:
     The strategy becomes fedavg, whose mean of one update is that update.
     """
     table = task.data.table
-    if table is not None and table.standardise == "federated":
+    if table is not None and table.pools_statistics:
         remedy = "baselines cannot standardise by rows that they do not train on: write party"
         raise TaskFileError(
             problem("the task file", "data.table.standardise", table.standardise, remedy)

@@ -45,11 +45,12 @@ def _of_inputs(task: TaskFile) -> str:
     if table is None or takes_cells(table, known["scaling"]):
         return ""
     whose = "the hospital's own training rows"
-    if table.standardise == "federated":
+    if table.pools_statistics:
         whose = "the training rows of all parties (statistics.json)"
+    scaled = "standardised" if table.scaling == "standard" else "scaled from 0 to 1"
     return (
         f". It takes encoded inputs ({', '.join(table.inputs)}): missing values filled and columns "
-        f"standardised by {whose}, as the task file says"
+        f"{scaled} by {whose}, as the task file says"
     )
 
 

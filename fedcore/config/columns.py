@@ -36,7 +36,7 @@ SCANNERS = (
 def level_of(task: TaskFile) -> Level:
     """How much is told of the data before the training."""
     table = task.data.table
-    if table is not None and table.standardise == "federated":
+    if table is not None and table.pools_statistics:
         return "full"  # every party needs the mean and the spread of all
     return task.data.statistics
 

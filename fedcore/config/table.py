@@ -68,11 +68,16 @@ class TableSection(Section):
     )
     standardise: Literal["none", "party", "federated"] = Field(
         "party",
-        description="subtract the mean and divide by the standard deviation of training rows: the "
-        "party's own, or all parties' together",
+        description="whether columns are scaled, and by which training rows: the party's own, or "
+        "all parties' together",
+    )
+    scaling: Literal["standard", "min_max"] = Field(
+        "standard",
+        description="standard: less the mean, by the standard deviation; min_max: from 0 at the "
+        "lowest to 1 at the highest, federated from 0 to 1 over each feature's range",
     )
     standardise_columns: Literal["numeric", "all"] = Field(
-        "numeric", description="which columns are standardised: numeric ones, or one-hot ones, too"
+        "numeric", description="which columns are scaled: numeric ones, or one-hot ones, too"
     )
     ddof: Literal[0, 1] = Field(
         0, description="standard deviations divide by n (0: numpy) or n - 1 (1: torch, pandas)"
@@ -129,9 +134,7 @@ class TableSection(Section):
         self._require_columns()
         self._require_features()
         self._require_split()
-        if self.standardise == "federated" and self.standardise_columns == "all":
-            remedy = "of all parties together numeric columns alone are standardised: write numeric"
-            raise misfit("standardise_columns", self.standardise_columns, remedy)
+        self._require_ranges()
         return self
 
     def _require_columns(self) -> None:
@@ -169,6 +172,23 @@ class TableSection(Section):
         if (self.split == "file") != (self.split_file is not None):
             remedy = f"give it together with split: file, or neither: split is {self.split}"
             raise misfit("split_file", self.split_file, remedy)
+
+    def _require_ranges(self) -> None:
+        """The lowest and highest value of all parties are never told, so they have to be agreed."""
+        if self.standardise != "federated" or self.scaling != "min_max":
+            return
+        for one in self.features or ():
+            if one.kind == "numeric" and (one.range is None or one.range[0] == one.range[1]):
+                remedy = (
+                    f"no party tells its lowest and highest value: give {one.name} a range, or "
+                    "write standardise: party"
+                )
+                raise misfit("scaling", self.scaling, remedy)
+
+    @property
+    def pools_statistics(self) -> bool:
+        """Whether the scaling needs what all parties tell of their columns before the training."""
+        return self.standardise == "federated" and self.scaling == "standard"
 
     def _named(self) -> list[tuple[str, str]]:
         """Field and column for every column that the section names."""

@@ -18,7 +18,7 @@ from fedcore.config.task import TaskFile
 from fedcore.encoding.columns import read_column
 from fedcore.encoding.fills import constants
 from fedcore.encoding.inputs import lay_out
-from fedcore.encoding.scaling import Scaling
+from fedcore.encoding.scaling import Scaling, agreed_scaling
 
 
 def served(task: TaskFile) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def served(task: TaskFile) -> dict[str, Any]:
     table = task.data.table
     if table is None:
         return {}
-    scaling = Scaling.none(len(table.inputs)) if table.standardise == "none" else None
+    scaling = agreed_scaling(table)
     return {
         "table": table.model_dump(mode="json"),
         "scaling": scaling.to_json() if scaling else None,

@@ -56,8 +56,8 @@ def refusal(**fields) -> str:
         ({"data__table__split": "column"}, "data.table.split_column is empty"),
         ({"data__table__split_file": "s.csv"}, "give it together with split: file"),
         (
-            {"data__table__standardise": "federated", "data__table__standardise_columns": "all"},
-            "of all parties together numeric columns alone",
+            {"data__table__standardise": "federated", "data__table__scaling": "min_max"},
+            "scaling is 'min_max': no party tells its lowest and highest value: give age a range",
         ),
         ({"data__table__time": "days"}, "for task_type: survival alone"),
         ({"model__name": "resnet18"}, "tables take logistic or mlp"),

@@ -14,6 +14,7 @@ from fedcore.encoding.columns import read_column
 from fedcore.encoding.fills import fit
 from fedcore.encoding.inputs import categories_of, lay_out
 from fedcore.encoding.scaling import Scaling, fit_scaling
+from fedcore.encoding.served import served
 
 LEVELS = story.STAGE["categories"]
 numbers = st.floats(-1e6, 1e6).map(lambda value: round(value, 3))
@@ -96,8 +97,46 @@ def test_cells_that_cannot_be_read_say_why():
 
 def test_standard_deviations_divide_by_n_or_by_one_less():
     rows = np.array([[1.0, 0, 0, 0], [3.0, 0, 0, 0]])
-    assert fit_scaling(story.section(), rows).stds[0] == 1.0
-    assert fit_scaling(story.section(ddof=1), rows).stds[0] == math.sqrt(2)
+    assert fit_scaling(story.section(), rows).divisors[0] == 1.0
+    assert fit_scaling(story.section(ddof=1), rows).divisors[0] == math.sqrt(2)
+
+
+def test_min_max_is_0_at_the_lowest_training_value_and_1_at_the_highest():
+    rows = np.array([[2.0, 0, 1, 0], [6.0, 1, 1, 0], [3.0, 0, 1, 1]])
+    section = story.section(scaling="min_max", standardise_columns="all")
+    scaling = fit_scaling(section, rows)
+    lowest, highest = rows.min(axis=0), rows.max(axis=0)
+    width = np.where(highest > lowest, highest - lowest, 1)
+    assert (scaling.apply(rows) == ((rows - lowest) / width).astype(np.float32)).all()
+    assert scaling.apply(np.array([[8.0, 1, 1, 0]])).tolist() == [[1.5, 1.0, 0.0, 0.0]]
+    alone = fit_scaling(story.section(scaling="min_max"), rows).apply(rows)
+    assert alone.tolist() == [[0.0, 0, 1, 0], [1.0, 1, 1, 0], [0.25, 0, 1, 1]]
+
+
+def test_a_federated_min_max_is_that_of_the_agreed_range_at_every_party():
+    age = {"name": "age", "range": [20, 100]}
+    section = story.section(features=[age, story.STAGE], scaling="min_max", standardise="federated")
+    assert not section.pools_statistics
+    for rows in (np.array([[60.0, 0, 1, 0]]), np.empty((0, 4))):
+        found = fit_scaling(section, rows).apply(np.array([[40.0, 0, 1, 0], [100.0, 1, 0, 0]]))
+        assert found.tolist() == [[0.25, 0, 1, 0], [1.0, 1, 0, 0]]
+    assert served(
+        story.task(features=[age, story.STAGE], scaling="min_max", standardise="federated")
+    )["scaling"] == {"shifts": [20, 0, 0, 0], "divisors": [80, 1, 1, 1]}
+
+
+def test_without_a_scaling_nothing_is_changed():
+    rows = np.array([[2.0, 0, 1, 0], [6.0, 1, 1, 0]])
+    for scaling in ("standard", "min_max"):
+        section = story.section(standardise="none", standardise_columns="all", scaling=scaling)
+        assert (fit_scaling(section, rows).apply(rows) == rows).all()
+
+
+def test_a_scaling_comes_back_from_its_file_and_from_that_of_older_models():
+    scaling = Scaling(np.array([1.0, 0.0]), np.array([2.0, 1.0]))
+    assert Scaling.from_json(scaling.to_json()).to_json() == scaling.to_json()
+    older = {"means": [1.0, 0.0], "stds": [2.0, 1.0]}
+    assert Scaling.from_json(older).to_json() == scaling.to_json()
 
 
 def test_given_statistics_are_taken_for_the_columns_that_are_meant():

@@ -143,8 +143,8 @@ def test_federated_standardisation_is_that_of_all_training_rows_together(tmp_pat
     summaries = read_columns(outcome.statistics.total, layouts(task, ("0", "1")), pooled=True)
     scaling, untold = federated_scaling(task.data.table, {one.name: one for one in summaries})
     assert untold == ()
-    assert scaling.means.tolist() == pytest.approx([known.mean(), 0, 0, 0])
-    assert scaling.stds.tolist() == pytest.approx([known.std(ddof=1), 1, 1, 1])
+    assert scaling.shifts.tolist() == pytest.approx([known.mean(), 0, 0, 0])
+    assert scaling.divisors.tolist() == pytest.approx([known.std(ddof=1), 1, 1, 1])
     pooled = np.concatenate(
         [story.everything(one.train.scaled(scaling))[:, 0] for one in cohorts.values()]
     )
@@ -153,6 +153,45 @@ def test_federated_standardisation_is_that_of_all_training_rows_together(tmp_pat
         network = build(task.model, task.seed, inputs=task.inputs)
         found = evaluate(network, outcome.best, one.test.scaled(scaling), task)
         assert found.to_json() == outcome.end.scores["best"][party]
+
+
+@pytest.mark.parametrize("ddof", [0, 1])
+def test_one_hot_inputs_are_standardised_together_as_if_all_rows_lay_in_one_table(tmp_path, ddof):
+    stage = {**story.STAGE, "drop_first": True}
+    features = ["age", stage, {"name": "male", "kind": "binary", "categories": ["f", "m"]}]
+    task = story.task(
+        data={"classes": ["0", "1"]}, features=features, ddof=ddof,
+        standardise="federated", standardise_columns="all",
+    )  # fmt: skip
+    folders = {}
+    for seed, party in enumerate(("1", "2")):
+        rows = [
+            (*row[:2], "fm"[place % (seed + 2) > 0], row[2])
+            for place, row in enumerate(story.patients(30 + seed, seed))
+        ]
+        file = story.write(tmp_path / party / "t.csv", rows, "age,stage,male,ill")
+        folders[party] = file.parent
+    outcome = simulate(task, folders, World(tmp_path / "world"))
+    summaries = read_columns(outcome.statistics.total, layouts(task, ("0", "1")), pooled=True)
+    scaling, untold = federated_scaling(task.data.table, {one.name: one for one in summaries})
+    cohorts = [story.cohort(folder, task) for folder in folders.values()]
+    pooled = np.concatenate([one.train.inputs for one in cohorts])
+    assert untold == ()
+    assert scaling.shifts == pytest.approx(pooled.mean(axis=0), rel=1e-12)
+    assert scaling.divisors == pytest.approx(pooled.std(axis=0, ddof=ddof), rel=1e-12)
+
+
+def test_a_category_that_few_patients_have_cannot_be_standardised_together(tmp_path):
+    part = {"split": "column", "split_column": "part"}
+    together = {"standardise": "federated", "standardise_columns": "all", **part}
+    task = story.task(data={"classes": ["0", "1"], "min_reported": 3}, **together)
+    rows = [(50 + place, "iii"[: 1 + place % 2], place % 2, "train") for place in range(40)]
+    for party in ("1", "2"):
+        rare = [(60.5, "iii", 1, "train")] if party == "1" else []
+        story.write(tmp_path / party / "t.csv", [*rare, *rows], "age,stage,ill,part")
+    folders = {party: tmp_path / party for party in ("1", "2")}
+    with pytest.raises(DataError, match="no party may tell the mean of the column 'stage'"):
+        simulate(task, folders, World(tmp_path / "world"))
 
 
 def test_a_column_that_nobody_may_tell_ends_the_training_with_a_sentence(tmp_path):

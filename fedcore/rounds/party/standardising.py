@@ -16,12 +16,13 @@ def standardised(desk: Desk, rows: ImageSet) -> ImageSet:
     Raises `DataError` where nobody may tell the mean of a column.
     """
     table = desk.task.data.table
-    if table is None or table.standardise != "federated" or not isinstance(rows, TableRows):
+    if table is None or not table.pools_statistics or not isinstance(rows, TableRows):
         return rows
     scaling, untold = federated_scaling(table, pooled_statistics(desk))
     if untold:
         raise DataError(
             f"data: no party may tell the mean of the column {untold[0]!r}, so it cannot be "
-            "standardised together: write standardise: party, or lower data.min_reported"
+            "standardised together: write standardise: party, take it out of standardise_columns "
+            "with numeric if it is no number, or lower data.min_reported"
         )
     return rows.scaled(scaling)
