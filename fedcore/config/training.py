@@ -8,6 +8,10 @@ from pydantic import Field, field_validator, model_validator
 
 from fedcore.config.base import Section, misfit
 
+Optimizer = Literal["sgd", "adam", "adamw", "rmsprop", "adagrad"]
+# Where torch's own default is another one than the field's.
+DEFAULTS = {"rmsprop": {"momentum": 0.0}, "adagrad": {"eps": 1e-10}}
+
 
 class Freeze(Section):
     """Layers that are not trained for some rounds."""
@@ -35,19 +39,35 @@ class Freeze(Section):
 class TrainingSection(Section):
     """How a party trains inside a round."""
 
-    optimizer: Literal["sgd", "adam", "adamw"] = Field(
-        "adam", description="what follows the gradients downhill"
-    )
+    optimizer: Optimizer = Field("adam", description="what follows the gradients downhill")
     optimizer_state: Literal["fresh", "kept"] = Field(
         "fresh", description="the optimiser's moments: anew every round, or kept at the party"
     )
-    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd")
+    momentum: float = Field(
+        0.9, ge=0, lt=1, description="momentum of sgd, and of rmsprop, whose default is 0"
+    )
     nesterov: bool = Field(False, description="Nesterov's form of sgd's momentum")
     dampening: float = Field(0.0, ge=0, le=1, description="dampening of sgd's momentum")
     betas: tuple[float, float] = Field(
         (0.9, 0.999), description="decay of the two moments of adam and adamw"
     )
-    eps: float = Field(1e-8, gt=0, le=1, description="what adam and adamw add to the denominator")
+    amsgrad: bool = Field(False, description="adam and adamw divide by the largest moment so far")
+    alpha: float = Field(0.99, ge=0, lt=1, description="decay of rmsprop's mean of squares")
+    centered: bool = Field(
+        False, description="rmsprop divides by the deviation, not by the mean of squares"
+    )
+    lr_decay: float = Field(
+        0.0, ge=0, description="adagrad: step t takes lr / (1 + (t - 1) * lr_decay)"
+    )
+    initial_accumulator_value: float = Field(
+        0.0, ge=0, description="where adagrad's sum of squares begins"
+    )
+    eps: float = Field(
+        1e-8,
+        gt=0,
+        le=1,
+        description="what is added to the denominator, but with sgd; adagrad's default is 1e-10",
+    )
     weight_decay: float = Field(
         0.0, ge=0, description="L2 regularisation in the optimiser (decoupled in adamw)"
     )
@@ -114,6 +134,14 @@ class TrainingSection(Section):
         if not all(0 <= one < 1 for one in betas):
             raise ValueError("write two numbers from 0 to below 1")
         return betas
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_torch_has_it(cls, content: object) -> object:
+        """Write out what an optimiser's own defaults are where nobody says it."""
+        if not isinstance(content, dict) or not isinstance(content.get("optimizer"), str):
+            return content
+        return {**DEFAULTS.get(content["optimizer"], {}), **content}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

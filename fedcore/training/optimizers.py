@@ -14,24 +14,31 @@ FACTOR = "factor"
 
 
 def make_optimizer(network: nn.Module, plan: TrainPlan) -> torch.optim.Optimizer:
-    """A fresh optimiser over all parameters, with torch's fused kernels.
+    """A fresh optimiser over all parameters, with torch's fused kernels where all devices have one.
 
     Frozen ones are among them, so that a kept state fits whatever is frozen: without a gradient
     they are passed over, weight decay included.
     """
-    groups, decay = _groups(network, plan), plan.weight_decay
+    groups = _groups(network, plan)
+    common: dict[str, Any] = {"lr": plan.lr, "weight_decay": plan.weight_decay}
     if plan.optimizer == "sgd":
-        return torch.optim.SGD(
-            groups,
-            plan.lr,
-            momentum=plan.momentum,
-            dampening=plan.dampening,
-            nesterov=plan.nesterov,
-            weight_decay=decay,
-            fused=True,
+        own: dict[str, Any] = {
+            "dampening": plan.dampening,
+            "nesterov": plan.nesterov,
+            "fused": True,
+        }
+        return torch.optim.SGD(groups, momentum=plan.momentum, **common, **own)
+    common["eps"] = plan.eps
+    if plan.optimizer == "rmsprop":
+        own = {"momentum": plan.momentum, "centered": plan.centered}
+        return torch.optim.RMSprop(groups, alpha=plan.alpha, **common, **own)
+    if plan.optimizer == "adagrad":
+        start = plan.initial_accumulator_value
+        return torch.optim.Adagrad(
+            groups, lr_decay=plan.lr_decay, initial_accumulator_value=start, **common
         )
     kind = torch.optim.Adam if plan.optimizer == "adam" else torch.optim.AdamW
-    return kind(groups, plan.lr, betas=plan.betas, eps=plan.eps, weight_decay=decay, fused=True)
+    return kind(groups, betas=plan.betas, amsgrad=plan.amsgrad, fused=True, **common)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

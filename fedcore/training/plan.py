@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
 
 from fedcore.config.task import TaskFile
-from fedcore.config.training import Freeze
+from fedcore.config.training import Freeze, Optimizer, TrainingSection
 from fedcore.models.pixels import Normalisation, normalisation
 
 
@@ -22,12 +22,17 @@ class TrainPlan:
     local_steps: int | None
     head_epochs: int
     lr: float
-    optimizer: Literal["sgd", "adam", "adamw"]
+    optimizer: Optimizer
     keeps_optimizer: bool
     momentum: float
     nesterov: bool
     dampening: float
     betas: tuple[float, float]
+    amsgrad: bool
+    alpha: float
+    centered: bool
+    lr_decay: float
+    initial_accumulator_value: float
     eps: float
     weight_decay: float
     l1: float
@@ -52,11 +57,11 @@ class TrainPlan:
     input_size: tuple[int, ...]
     normalisation: Normalisation
     own_pixels: bool
+    ties: Literal["efron", "breslow"]
+    cox_mean: Literal["events", "patients"]
     table: bool = False
     one_logit: bool = False
     survival: bool = False
-    ties: Literal["efron", "breslow"] = "efron"
-    cox_mean: Literal["events", "patients"] = "events"
 
     def steps_per_round(self, images: int) -> int:
         """Optimiser steps of one round over `images` images, those of the head alone included."""
@@ -92,29 +97,8 @@ def plan_for(task: TaskFile) -> TrainPlan:
         local_steps=federation.local_steps,
         head_epochs=federation.head_epochs if federation.strategy == "fedrep" else 0,
         lr=federation.lr,
-        optimizer=training.optimizer,
         keeps_optimizer=training.optimizer_state == "kept",
-        momentum=training.momentum,
-        nesterov=training.nesterov,
-        dampening=training.dampening,
-        betas=training.betas,
-        eps=training.eps,
-        weight_decay=training.weight_decay,
-        l1=training.l1,
-        l2=training.l2,
-        max_grad_norm=training.max_grad_norm,
-        label_smoothing=training.label_smoothing,
-        schedule=training.schedule,
-        step_rounds=training.step_rounds,
-        step_factor=training.step_factor,
-        warmup_rounds=training.warmup_rounds,
-        warmup_steps=training.warmup_steps,
-        shuffle=training.shuffle,
-        drop_last=training.drop_last,
-        join_single=training.join_single,
         continuing=training.loader == "continuing",
-        freeze=training.freeze,
-        backbone_lr=training.backbone_lr,
         mu=federation.mu if federation.strategy == "fedprox" else 0.0,
         balanced=training.class_weights == "balanced",
         flip=training.augment == "flip",
@@ -122,8 +106,15 @@ def plan_for(task: TaskFile) -> TrainPlan:
         input_size=task.model.input_size,
         normalisation=normalisation(task.data, task.model.input_size[0]),
         own_pixels=task.data.normalize == "own",
+        **_as_written(training),
     )
     return plan if task.inputs is None else _for_table(plan, task, task.inputs)
+
+
+def _as_written(training: TrainingSection) -> dict[str, Any]:
+    """What the plan takes from the section `training` under the same name."""
+    names = TrainingSection.model_fields.keys() & {one.name for one in fields(TrainPlan)}
+    return {name: getattr(training, name) for name in names}
 
 
 def _for_table(plan: TrainPlan, task: TaskFile, inputs: int) -> TrainPlan:
@@ -135,8 +126,6 @@ def _for_table(plan: TrainPlan, task: TaskFile, inputs: int) -> TrainPlan:
         table=True,
         one_logit=task.model.num_classes == 2 and task.model.logits == "one",
         survival=task.task_type == "survival",
-        ties=task.training.ties,
-        cox_mean=task.training.cox_mean,
     )
 
 

@@ -64,7 +64,7 @@ MISTAKES = [
         {"patienc": 3},
         "early_stopping.patienc is 3: unknown field; did",
     ),
-    ("training.optimizer", "adamm", "training.optimizer is 'adamm': write 'sgd', 'adam' or 'adam"),
+    ("training.optimizer", "adamm", "training.optimizer is 'adamm': write 'sgd', 'adam', 'adamw'"),
     ("training.momentum", 1.0, "training.momentum is 1.0: write a number below 1"),
     ("training", None, "training is empty: write its fields, optimizer"),
     ("data.require_all_classes", "perhaps", "data.require_all_classes is 'perhaps': write true or"),

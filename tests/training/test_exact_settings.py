@@ -82,6 +82,34 @@ OPTIMIZERS = {
         {"optimizer": "adam", "betas": (0.8, 0.95), "eps": 1e-4},
         lambda params: torch.optim.Adam(params, 0.05, betas=(0.8, 0.95), eps=1e-4, fused=True),
     ),
+    "amsgrad": (
+        {"optimizer": "adamw", "amsgrad": True, "weight_decay": 0.1},
+        lambda params: torch.optim.AdamW(params, 0.05, weight_decay=0.1, amsgrad=True, fused=True),
+    ),
+    "rmsprop": (
+        {"optimizer": "rmsprop", "weight_decay": 0.01},
+        lambda params: torch.optim.RMSprop(params, 0.05, weight_decay=0.01),
+    ),
+    "rmsprop centred": (
+        {"optimizer": "rmsprop", "alpha": 0.8, "eps": 1e-3, "momentum": 0.5, "centered": True},
+        lambda params: torch.optim.RMSprop(params, 0.05, 0.8, 1e-3, momentum=0.5, centered=True),
+    ),
+    "adagrad": (
+        {"optimizer": "adagrad"},
+        lambda params: torch.optim.Adagrad(params, 0.05),
+    ),
+    "adagrad decayed": (
+        {
+            "optimizer": "adagrad",
+            "lr_decay": 0.1,
+            "weight_decay": 0.01,
+            "initial_accumulator_value": 0.5,
+            "eps": 1e-3,
+        },
+        lambda params: torch.optim.Adagrad(
+            params, 0.05, 0.1, 0.01, initial_accumulator_value=0.5, eps=1e-3
+        ),
+    ),
 }
 
 
@@ -100,6 +128,14 @@ def test_a_kept_optimiser_over_three_rounds_is_one_long_training_bit_for_bit(
     theirs = plain_loop(task, images, network, make(network.parameters()), orders)
     assert len(orders) == ours.carried.steps == 9
     assert digest(ours.params) == digest(theirs)
+
+
+def test_an_optimiser_has_torchs_own_defaults_unless_the_task_file_says_else():
+    rmsprop, adagrad = TrainingSection(optimizer="rmsprop"), TrainingSection(optimizer="adagrad")
+    assert (rmsprop.momentum, rmsprop.eps) == (0.0, 1e-8)
+    assert (adagrad.momentum, adagrad.eps) == (0.9, 1e-10)
+    assert TrainingSection(optimizer="rmsprop", momentum=0.9).momentum == 0.9
+    assert TrainingSection(optimizer="adagrad", eps=1e-8).eps == 1e-8
 
 
 def test_a_fresh_optimiser_is_another_training_than_a_kept_one(make_task, rounds_of):
