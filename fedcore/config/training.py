@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from fedcore.config.base import Section, misfit
 
 Optimizer = Literal["sgd", "adam", "adamw", "rmsprop", "adagrad"]
+Schedule = Literal[
+    "constant",
+    "step",
+    "multistep",
+    "exponential",
+    "inverse",
+    "linear",
+    "polynomial",
+    "cosine",
+    "onecycle",
+]
+Milestone = Annotated[int, Field(ge=1)]
 # Where torch's own default is another one than the field's.
 DEFAULTS = {"rmsprop": {"momentum": 0.0}, "adagrad": {"eps": 1e-10}}
 
@@ -79,11 +91,29 @@ class TrainingSection(Section):
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="share of each label that is spread over all classes"
     )
-    schedule: Literal["constant", "step", "cosine", "onecycle"] = Field(
+    schedule: Schedule = Field(
         "constant", description="course of the learning rate over the whole training"
     )
+    schedule_unit: Literal["round", "step"] | None = Field(
+        None,
+        description="what a schedule counts: rounds, or the party's steps; by default steps with "
+        "cosine and onecycle, else rounds",
+    )
     step_rounds: int = Field(10, ge=1, description="rounds between two steps of schedule step")
-    step_factor: float = Field(0.1, gt=0, le=1, description="factor of each step of schedule step")
+    milestones: tuple[Milestone, ...] = Field(
+        (), description="schedule multistep: after how many rounds the rate changes, ascending"
+    )
+    step_factor: float = Field(
+        0.1, gt=0, le=1, description="factor of each step of schedules step and multistep"
+    )
+    gamma: float = Field(0.99, gt=0, le=1, description="schedule exponential: lr * gamma^t")
+    decay: float = Field(0.01, ge=0, description="schedule inverse: lr / (1 + decay * t)^power")
+    power: float = Field(
+        1.0, gt=0, le=100, description="exponent of schedules inverse and polynomial"
+    )
+    end_factor: float = Field(
+        0.0, ge=0, le=1, description="share of lr to which schedules linear and polynomial fall"
+    )
     warmup_rounds: int = Field(0, ge=0, description="rounds in which the learning rate rises")
     warmup_steps: int = Field(
         0, ge=0, description="the same in steps of the party, in place of warmup_rounds"
@@ -149,10 +179,21 @@ class TrainingSection(Section):
             both = f"momentum is {self.momentum:g} and dampening {self.dampening:g}"
             remedy = f"give it a momentum above 0 and no dampening: {both}"
             raise misfit("nesterov", self.nesterov, remedy)
+        self._require_schedule()
         if self.warmup_rounds and self.warmup_steps:
             remedy = f"give one of the two: warmup_rounds is {self.warmup_rounds}"
             raise misfit("warmup_steps", self.warmup_steps, remedy)
         return self
+
+    def _require_schedule(self) -> None:
+        if (self.schedule == "multistep") != bool(self.milestones):
+            remedy = "give them together with schedule: multistep, or neither"
+            raise misfit("milestones", self.milestones, f"{remedy}: schedule is {self.schedule}")
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise misfit("milestones", self.milestones, "write each round once, ascending")
+        if self.schedule in ("step", "multistep") and self.schedule_unit == "step":
+            remedy = f"schedule {self.schedule} counts rounds: write round or leave it out"
+            raise misfit("schedule_unit", self.schedule_unit, remedy)
 
     @property
     def carries(self) -> bool:

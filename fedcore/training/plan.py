@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from fedcore.config.task import TaskFile
-from fedcore.config.training import Freeze, Optimizer, TrainingSection
+from fedcore.config.training import Freeze, Optimizer, Schedule, TrainingSection
 from fedcore.models.pixels import Normalisation, normalisation
 
 
@@ -39,9 +39,15 @@ class TrainPlan:
     l2: float
     max_grad_norm: float | None
     label_smoothing: float
-    schedule: Literal["constant", "step", "cosine", "onecycle"]
+    schedule: Schedule
+    schedule_unit: Literal["round", "step"] | None
     step_rounds: int
+    milestones: tuple[int, ...]
     step_factor: float
+    gamma: float
+    decay: float
+    power: float
+    end_factor: float
     warmup_rounds: int
     warmup_steps: int
     shuffle: bool

@@ -240,6 +240,11 @@ def test_a_party_too_small_for_a_full_batch_is_told_what_to_write(make_task, rou
         ({"nesterov": True, "dampening": 0.1}, "no dampening"),
         ({"warmup_rounds": 2, "warmup_steps": 5}, "warmup_steps is 5: give one of the two"),
         ({"betas": [0.9, 1.0]}, "below 1"),
+        ({"schedule": "multistep"}, r"milestones is \(\): give them together with schedule"),
+        ({"milestones": [3]}, "schedule is constant"),
+        ({"schedule": "multistep", "milestones": [5, 3]}, "each round once, ascending"),
+        ({"schedule": "multistep", "milestones": [0]}, "milestones.0 is 0: write 1 or more"),
+        ({"schedule": "step", "schedule_unit": "step"}, "schedule step counts rounds: write round"),
         ({"freeze": {"layers": "head", "from_round": 3, "until_round": 2}}, "until_round is 2"),
     ],
 )

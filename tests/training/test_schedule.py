@@ -1,7 +1,9 @@
 """The learning rate: bounded, one course over all rounds, and the same as torch's."""
 
+import math
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -14,16 +16,31 @@ from fedcore.config.training import TrainingSection
 from fedcore.training.plan import plan_for
 from fedcore.training.schedule import learning_rate
 
-SCHEDULES = ("constant", "step", "cosine", "onecycle")
+OWN = {
+    "constant": {},
+    "step": {"step_factor": 0.3},
+    "multistep": {"step_factor": 0.3, "milestones": [1, 4]},
+    "exponential": {"gamma": 0.9},
+    "inverse": {"decay": 0.2, "power": 0.5},
+    "linear": {"end_factor": 0.1},
+    "polynomial": {"power": 2.0},
+    "cosine": {},
+    "onecycle": {},
+}
+SCHEDULES = tuple(OWN)
+# What counts rounds by itself, and what counts steps.
+BY_ROUND = ("step", "multistep", "exponential", "inverse", "linear", "polynomial")
+torchs_own = torch.optim.lr_scheduler
 
 
-def a_plan(schedule, lr=0.1, step_rounds=2, rounds=5):
+def a_plan(schedule, lr=0.1, step_rounds=2, rounds=5, **fields):
+    written = {**OWN[schedule], "step_rounds": step_rounds, **fields}
     return plan_for(
         TaskFile(
             task_type="classification",
             model=ModelSection(),
             federation=FederationSection(lr=lr, epochs=rounds),
-            training=TrainingSection(schedule=schedule, step_rounds=step_rounds, step_factor=0.3),
+            training=TrainingSection(schedule=schedule, **written),
         )
     )
 
@@ -33,13 +50,19 @@ def course(plan, per_round):
     return [learning_rate(plan, step, total, per_round) for step in range(total)]
 
 
-def torchs(schedule, lr, total, per_round, step_rounds):
+def torchs(schedule, lr, total, step_rounds):
+    """Torch's own course over `total` of its steps."""
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
     made = {
-        "constant": lambda: torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0),
-        "step": lambda: torch.optim.lr_scheduler.StepLR(optimizer, step_rounds * per_round, 0.3),
-        "cosine": lambda: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, total),
-        "onecycle": lambda: torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=total),
+        "constant": lambda: torchs_own.ConstantLR(optimizer, factor=1.0),
+        "step": lambda: torchs_own.StepLR(optimizer, step_rounds, 0.3),
+        "multistep": lambda: torchs_own.MultiStepLR(optimizer, [1, 4], 0.3),
+        "exponential": lambda: torchs_own.ExponentialLR(optimizer, 0.9),
+        "inverse": lambda: torchs_own.LambdaLR(optimizer, lambda t: 1 / math.sqrt(1 + 0.2 * t)),
+        "linear": lambda: torchs_own.LinearLR(optimizer, 1.0, 0.1, total_iters=total),
+        "polynomial": lambda: torchs_own.PolynomialLR(optimizer, total, power=2.0),
+        "cosine": lambda: torchs_own.CosineAnnealingLR(optimizer, total),
+        "onecycle": lambda: torchs_own.OneCycleLR(optimizer, lr, total_steps=total),
     }[schedule]()
     rates = []
     with warnings.catch_warnings():
@@ -60,8 +83,34 @@ def torchs(schedule, lr, total, per_round, step_rounds):
 )
 def test_one_course_over_all_rounds_equals_torchs(schedule, lr, rounds, per_round, step_rounds):
     ours = course(a_plan(schedule, lr, step_rounds, rounds), per_round)
-    theirs = torchs(schedule, lr, rounds * per_round, per_round, step_rounds)
+    theirs = torchs(schedule, lr, rounds * per_round, step_rounds)
+    if schedule in BY_ROUND:
+        theirs = np.repeat(torchs(schedule, lr, rounds, step_rounds), per_round).tolist()
     assert ours == pytest.approx(theirs, rel=1e-7, abs=1e-9 * lr)
+
+
+@pytest.mark.parametrize("schedule", ["exponential", "inverse", "linear", "polynomial", "cosine"])
+def test_a_schedule_counts_rounds_or_steps_as_the_task_file_says(schedule):
+    by_step = course(a_plan(schedule, rounds=4, schedule_unit="step"), 3)
+    assert by_step == pytest.approx(torchs(schedule, 0.1, 12, 2), rel=1e-12)
+    by_round = course(a_plan(schedule, rounds=4, schedule_unit="round"), 3)
+    assert by_round == pytest.approx(np.repeat(torchs(schedule, 0.1, 4, 2), 3), rel=1e-12)
+
+
+def test_the_schedules_have_their_values_by_their_formula():
+    t, rounds = np.arange(4), 4
+    wanted = {
+        "exponential": 0.8 * 0.9**t,
+        "inverse": 0.8 / (1 + 0.2 * t) ** 0.5,
+        "linear": 0.8 * (1 - (1 - 0.1) * t / rounds),
+        "polynomial": 0.8 * (1 - t / rounds) ** 2,
+        "multistep": [0.8, 0.8 * 0.3, 0.8 * 0.3, 0.8 * 0.3],
+    }
+    for schedule, rates in wanted.items():
+        ours = course(a_plan(schedule, lr=0.8, rounds=rounds), 1)
+        assert ours == pytest.approx(rates, rel=1e-12), schedule
+    fate = course(a_plan("inverse", lr=0.8, rounds=rounds, decay=1.0, power=1.0), 1)
+    assert fate == [0.8, 0.8 / 2, 0.8 / 3, 0.8 / 4]
 
 
 @given(
