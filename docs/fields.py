@@ -57,6 +57,7 @@ RANGES = {
     "strategy": ", ".join(f"`{name}`" for name in STRATEGIES),
     "select_by": ", ".join(f"`{name}`" for name in SELECTIONS),
     "input_size": "1 or 3; then 8 to 2048 twice",
+    "batch_size": "1 to 65 536, or `full`",
     "betas": "at least 0, below 1",
     "layers": "`backbone`, `head`, or a layer of the network",
     "modalities": "names of up to 16 `a-z`, `0-9`, `_`",

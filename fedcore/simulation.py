@@ -237,7 +237,8 @@ def _timeline(
 def _images_per_round(task: TaskFile, images: int) -> int:
     federation = task.federation
     if federation.local_steps is not None:
-        return federation.local_steps * federation.batch_size
+        size = images if federation.batch_size == "full" else federation.batch_size
+        return federation.local_steps * size
     return federation.local_epochs * images
 
 

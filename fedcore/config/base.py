@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 import typing
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -54,11 +54,24 @@ class Section(BaseModel):
 
 
 M = TypeVar("M", bound=Section)
+# A whole number from 1, or the word for all of a party's training split.
+LARGEST_BATCH = 65_536
+BatchSize = int | Literal["full"]
 
 
 def misfit(field: str, value: object, remedy: str) -> PydanticCustomError:
     """The error for fields that do not fit together, named by the one to change."""
     return PydanticCustomError(MISFIT, "{remedy}", {"field": field, "at": value, "remedy": remedy})
+
+
+def sensible_batch(value: object) -> object:
+    """A batch size as it is written; `ValueError`, one sentence for both types, where it is none."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    whole = isinstance(value, int) and 1 <= value <= LARGEST_BATCH
+    if value != "full" and not whole:
+        raise ValueError(f"write a whole number from 1 to {LARGEST_BATCH}, or full for all rows")
+    return value
 
 
 def validate(model: type[M], content: object, path: Path | str, error: type[InputError]) -> M:

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from fedcore.config.base import Section, misfit
+from fedcore.config.base import BatchSize, Section, misfit, sensible_batch
 from fedcore.config.robust import ROBUST, least_updates
 from fedcore.errors import nearest
 
@@ -50,7 +50,9 @@ class FederationSection(Section):
 
     strategy: str = Field("fedavg", description="how replies become the next global model")
     epochs: int = Field(50, ge=1, le=100_000, description="number of rounds")
-    batch_size: int = Field(32, ge=1, le=65_536, description="images per optimiser step")
+    batch_size: BatchSize = Field(
+        32, description="images or rows per optimiser step; full: the whole training split"
+    )
     lr: float = Field(0.001, gt=0, le=100, description="learning rate at the party, above 0")
     local_epochs: int = Field(
         1, ge=1, le=1000, description="passes over the party's data per round"
@@ -146,6 +148,8 @@ class FederationSection(Section):
     )
     select_by: str = Field("auroc", description="the validation metric that names the best round")
     early_stopping: EarlyStopping | None = Field(None, description="stop without improvement")
+
+    _sensible_batch = field_validator("batch_size", mode="before")(sensible_batch)
 
     @field_validator("strategy")
     @classmethod

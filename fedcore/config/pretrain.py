@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from fedcore.config.base import Section
+from fedcore.config.base import BatchSize, Section, sensible_batch
 
 
 class PretrainSection(Section):
@@ -17,8 +17,8 @@ class PretrainSection(Section):
     lr: float | None = Field(
         None, gt=0, le=100, description="learning rate of this stage; by default federation.lr"
     )
-    batch_size: int | None = Field(
-        None, ge=1, le=65_536, description="images per step; by default federation.batch_size"
+    batch_size: BatchSize | None = Field(
+        None, description="images per step, or full; by default federation.batch_size"
     )
     num_classes: int | None = Field(
         None, ge=2, le=1000, description="classes of the public images; by default the model's"
@@ -26,3 +26,8 @@ class PretrainSection(Section):
     classes: tuple[str, ...] | None = Field(
         None, description="their names in the order of their numbers; by default sorted names"
     )
+
+    @field_validator("batch_size", mode="before")
+    @classmethod
+    def _sensible_batch(cls, value: object) -> object:
+        return None if value is None else sensible_batch(value)

@@ -53,7 +53,7 @@ def _add_up(network: nn.Module, images: ImageSet, plan: TrainPlan, machine: Hard
     objective = objective_for(plan, images, machine)
     feed = Feed(images, plan, machine)
     network.zero_grad(set_to_none=True)
-    for begin, end in batch_bounds(len(images), plan.batch_size):
+    for begin, end in batch_bounds(len(images), plan.size_for(len(images))):
         pixels, labels = feed.batch(Draw(np.arange(begin, end), None))
         with torch.enable_grad():
             with torch.autocast(machine.device, torch.bfloat16, machine.bfloat16):

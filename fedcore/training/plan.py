@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
+from fedcore.config.base import BatchSize
 from fedcore.config.task import TaskFile
 from fedcore.config.training import Freeze, Optimizer, Schedule, TrainingSection
 from fedcore.models.pixels import Normalisation, normalisation
@@ -17,7 +18,7 @@ class TrainPlan:
     seed: int
     data_seed: int
     rounds: int
-    batch_size: int
+    batch_size: BatchSize
     local_epochs: int
     local_steps: int | None
     head_epochs: int
@@ -82,9 +83,12 @@ class TrainPlan:
 
     def bounds(self, images: int) -> list[tuple[int, int]]:
         """Start and end of each batch of one pass over `images` images."""
-        return batch_bounds(
-            images, self.batch_size, drop_last=self.drop_last, join_single=self.join_single
-        )
+        size = self.size_for(images)
+        return batch_bounds(images, size, drop_last=self.drop_last, join_single=self.join_single)
+
+    def size_for(self, images: int) -> int:
+        """How many of `images` images make a batch."""
+        return max(images, 1) if self.batch_size == "full" else self.batch_size
 
     def frozen_in(self, number: int) -> tuple[str, ...]:
         """Which layers, as the task file names them, are frozen in round `number`."""

@@ -221,6 +221,21 @@ def test_drop_last_leaves_full_batches_alone(images, size):
     assert [end - start for start, end in bounds] == [size] * (images // size)
 
 
+def test_a_full_batch_is_the_whole_training_split_bit_for_bit(
+    make_task, make_images, make_network, rounds_of
+):
+    fields = {"lr": 0.05, "normalize": "none", "shuffle": False, "local_epochs": 2}
+    task = make_task(batch_size="full", optimizer="sgd", momentum=0.0, **fields)
+    images, network = make_images(21), make_network(task)
+    ours = rounds_of(task, [1], images)
+    optimizer = torch.optim.SGD(network.parameters(), 0.05, fused=True)
+    theirs = plain_loop(task, images, network, optimizer, [np.arange(21)] * 2)
+    assert ours.steps == 2
+    assert digest(ours.params) == digest(theirs)
+    assert plan_for(make_task(batch_size="full", drop_last=True)).bounds(21) == [(0, 21)]
+    assert plan_for(task).bounds(0) == []
+
+
 @given(images=st.integers(0, 200), size=st.integers(1, 40))
 def test_a_single_image_may_stay_alone_as_in_torchs_loader(images, size):
     lengths = [end - start for start, end in batch_bounds(images, size, join_single=False)]

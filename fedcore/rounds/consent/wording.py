@@ -64,7 +64,8 @@ def _runs(agreement: Agreement, task: TaskFile) -> Iterator[str]:
     )
     each = f"{federation.local_epochs} pass(es) over the training images"
     if federation.local_steps is not None:
-        each = f"{federation.local_steps} steps of {federation.batch_size} images"
+        size = "all" if federation.batch_size == "full" else federation.batch_size
+        each = f"{federation.local_steps} steps of {size} images"
     if federation.strategy == "fedrep":
         each = f"{federation.head_epochs} pass(es) that train the last layer alone, then {each}"
     yield f"up to {federation.epochs} rounds by {federation.strategy}, in each of them {each}"
