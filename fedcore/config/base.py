@@ -65,7 +65,7 @@ def misfit(field: str, value: object, remedy: str) -> PydanticCustomError:
 
 
 def sensible_batch(value: object) -> object:
-    """A batch size as it is written; `ValueError`, one sentence for both types, where it is none."""
+    """A batch size as it is written; `ValueError`, one sentence for both types, for none."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     whole = isinstance(value, int) and 1 <= value <= LARGEST_BATCH

@@ -11,6 +11,9 @@ from fedcore.config.base import Section
 
 TABLE_MODELS = ("logistic", "mlp", "cox")
 Width = Annotated[int, Field(ge=1, le=65_536)]
+Init = Literal[
+    "default", "zeros", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal"
+]
 MODALITY = re.compile(r"[a-z][a-z0-9_]{0,15}")
 
 
@@ -53,14 +56,20 @@ class ModelSection(Section):
     hidden: tuple[Width, ...] = Field(
         (), description="mlp, cox: widths of the hidden layers; none gives a linear model"
     )
-    activation: Literal["relu", "tanh", "sigmoid"] = Field(
+    norm: Literal["none", "batch", "layer"] = Field(
+        "none",
+        description="mlp, cox: BatchNorm or LayerNorm between each hidden layer and its activation",
+    )
+    activation: Literal["relu", "leaky_relu", "elu", "tanh", "sigmoid"] = Field(
         "relu", description="mlp, cox: what follows each hidden layer"
     )
     dropout: float = Field(
         0.0, ge=0, lt=1, description="mlp, cox: share of hidden values dropped in training"
     )
-    init: Literal["default", "zeros"] = Field(
-        "default", description="tables: torch's random weights, or an output layer of zeros"
+    init: Init = Field(
+        "default",
+        description="tables: torch's random weights; an output layer of zeros; or weights by "
+        "Glorot (xavier) or He (kaiming) and biases of zero",
     )
     logits: Literal["one", "classes"] = Field(
         "one",

@@ -36,7 +36,10 @@ def _image_misfits(model: ModelSection) -> Iterator[Misfit]:
     if model.name in TABLE_MODELS:
         yield "model.name", model.name, "it learns from a table: add data.table, or name another"
     if model.init != "default":
-        yield "model.init", model.init, "zeros are for the models of tables"
+        yield "model.init", model.init, "it is for the models of tables: write default"
+    if model.norm != "none":
+        remedy = f"it adds layers to mlp and cox alone: write none, {model.name} stays as it is"
+        yield "model.norm", model.norm, remedy
 
 
 def _image_fields(model: ModelSection, data: DataSection) -> Iterator[Misfit]:
@@ -68,3 +71,7 @@ def _model_misfits(survival: bool, model: ModelSection) -> Iterator[Misfit]:
         yield "model.hidden", model.hidden, "give the widths of the hidden layers, such as [32]"
     if model.name == "logistic" and model.hidden:
         yield "model.hidden", model.hidden, "a logistic model has none: write mlp"
+    if model.norm != "none" and not model.hidden:
+        other = "take mlp with" if model.name == "logistic" else "give"
+        remedy = f"no hidden layer is there for it to follow: write none, or {other} model.hidden"
+        yield "model.norm", model.norm, remedy

@@ -128,11 +128,11 @@ def _as_written(training: TrainingSection) -> dict[str, Any]:
 
 
 def _for_table(plan: TrainPlan, task: TaskFile, inputs: int) -> TrainPlan:
-    """The plan for rows of `inputs` numbers; without BatchNorm, a row left over may stand alone."""
+    """The plan for rows of `inputs` numbers; without BatchNorm, a row left over stands alone."""
     return replace(
         plan,
         input_size=(inputs,),
-        join_single=False,
+        join_single=plan.join_single and task.model.norm == "batch",
         table=True,
         one_logit=task.model.num_classes == 2 and task.model.logits == "one",
         survival=task.task_type == "survival",

@@ -62,6 +62,8 @@ def refusal(**fields) -> str:
         ({"data__table__time": "days"}, "for task_type: survival alone"),
         ({"model__name": "resnet18"}, "tables take logistic or mlp"),
         ({"model__name": "mlp"}, "give the widths of the hidden layers"),
+        ({"model__norm": "batch"}, "model.norm is 'batch': no hidden layer is there"),
+        ({"model__norm": "layer"}, "write none, or take mlp with model.hidden"),
         ({"model__num_classes": 3, "data__table__target": "n > 0"}, "a rule is true or false"),
         ({"federation__select_by": "concordance"}, "write accuracy, auroc or loss"),
         ({"task_type": "survival"}, "survival needs it"),

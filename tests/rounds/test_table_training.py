@@ -204,6 +204,28 @@ def test_a_column_that_nobody_may_tell_ends_the_training_with_a_sentence(tmp_pat
         simulate(task, folders, World(tmp_path / "world"))
 
 
+def test_fedbn_leaves_an_mlps_batch_norms_at_each_hospital(tmp_path):
+    folders = {
+        party: story.write(tmp_path / party / "t.csv", story.patients(41, seed)).parent
+        for seed, party in enumerate(("1", "2"))
+    }
+    task = story.task(federation={"strategy": "fedbn", "batch_size": 20})
+    model = {"name": "mlp", "hidden": [4], "norm": "batch"}
+    task = TaskFile.model_validate({**task.model_dump(mode="json"), "model": model})
+    outcome = simulate(task, folders, World(tmp_path / "world"))
+    kept = {f"1.{part}" for part in ("weight", "bias", "running_mean", "running_var")}
+    assert {*outcome.hellos["1"].kept_home} == {*kept, "1.num_batches_tracked"}
+    assert (outcome.final["1.weight"] == 1).all()
+    assert outcome.final["1.num_batches_tracked"] == 0
+    spool = tmp_path / "world" / "spool"
+    own = [codec.decode(path.read_bytes()) for path in sorted(spool.glob("*/*/home-00002.*"))]
+    assert len(own) == 2
+    assert digest(own[0]) != digest(own[1])
+    train = story.cohort(folders["1"], task).train
+    assert len(train) % 20 == 1  # a single row is left over, which BatchNorm cannot learn from
+    assert own[0]["1.num_batches_tracked"] == 2 * (len(train) // 20)
+
+
 @pytest.mark.parametrize("strategy", ["fedper", "fedrep"])
 def test_a_strategy_that_leaves_nothing_of_the_network_to_share_is_refused(
     strategy, survival, tmp_path
