@@ -87,6 +87,14 @@ class TableSection(Section):
         description="how patients are split: each by its own hash, in exact shares, in exact "
         "shares of each class, or as a column or a file says",
     )
+    test_files: str | None = Field(
+        None,
+        description="names of the files whose rows are the test split, * and ? allowed; the share "
+        "data.test is then none of the others",
+    )
+    validation_files: str | None = Field(
+        None, description="the same for the validation split and data.validation"
+    )
     split_column: str | None = Field(None, description="column of the split, for split: column")
     split_file: str | None = Field(
         None, description="CSV file beside the table, for split: file: row, index or id, and split"

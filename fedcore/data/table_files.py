@@ -18,7 +18,8 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
 from fedcore.config.table import TableSection
-from fedcore.errors import DataError, nearest
+from fedcore.data.splits import Split
+from fedcore.errors import DataError, nearest, problem
 
 ENDINGS = (".csv", ".tsv", ".data", ".parquet")
 Columns = dict[str, list[str]]
@@ -93,21 +94,59 @@ def read_text(
 
 
 def table_files(place: Path, table: TableSection) -> list[Path]:
-    """The table's files; raises `DataError` where there is none."""
-    if place.is_file():
-        return [place]
-    if not place.is_dir():
+    """The table's files; raises `DataError` where there is none.
+
+    Beside a `place` that is a file lie those whose rows are the test or validation split.
+    """
+    if not place.exists():
         raise DataError(f"{place}: there is no such file or folder: check the path")
-    found = sorted(path for path in place.iterdir() if path.is_file() and _meant(path, table))
+    folder = place.parent if place.is_file() else place
+    found = sorted(path for path in folder.iterdir() if path.is_file() and _meant(path, table))
+    if place.is_file():
+        held_out = (path for path in found if split_of_file(path.name, table) is not None)
+        found = [place, *(path for path in held_out if path.name != place.name)]
+    _require_held_out(found, table)
     if not found:
         wanted = table.files or ", ".join(f"*{ending}" for ending in ENDINGS)
         raise DataError(f"{place}: it holds no table ({wanted}): add it, or name data.table.files")
     return found
 
 
+def split_of_file(name: str, table: TableSection) -> Split | None:
+    """The split to which all rows of a file belong; `None` where they are split row by row.
+
+    Raises `DataError` for a file that would be in two.
+    """
+    patterns = _held_out(table)
+    found = [split for split, pattern in patterns.items() if fnmatch(name, pattern)]
+    if len(found) > 1:
+        remedy = "let data.table.test_files and data.table.validation_files name different files"
+        raise DataError(f"{name}: its rows would be the validation and the test split: {remedy}")
+    return found[0] if found else None
+
+
+def _held_out(table: TableSection) -> dict[Split, str]:
+    """Which names the files have whose rows are one split."""
+    named: dict[Split, str | None] = {
+        "validation": table.validation_files,
+        "test": table.test_files,
+    }
+    return {split: pattern for split, pattern in named.items() if pattern is not None}
+
+
+def _require_held_out(found: Sequence[Path], table: TableSection) -> None:
+    for split, pattern in _held_out(table).items():
+        if not any(fnmatch(path.name, pattern) for path in found):
+            field = f"data.table.{split}_files"
+            remedy = "there is no such file beside the table: add it, or leave the field out"
+            raise DataError(problem("the task file", field, pattern, remedy))
+
+
 def _meant(path: Path, table: TableSection) -> bool:
     if path.name == table.split_file or path.name.startswith("."):
         return False
+    if split_of_file(path.name, table) is not None:
+        return True
     if table.files is not None:
         return fnmatch(path.name, table.files)
     return path.suffix.lower() in ENDINGS

@@ -10,7 +10,7 @@ from fedcore.config.cells import canonical
 from fedcore.config.data import DataSection
 from fedcore.config.table import TableSection
 from fedcore.data.splits import Split, named_split, split_of
-from fedcore.data.table_files import Columns, RawTable, read_text
+from fedcore.data.table_files import Columns, RawTable, read_text, split_of_file
 from fedcore.data.table_rows import Rows
 from fedcore.errors import DataError
 
@@ -23,21 +23,34 @@ def split_rows(
 ) -> list[Split | None]:
     """The split of every usable row; `None` where column or file name none.
 
+    Of a file that is a split by its name, all rows are in it; the others are split among the rest.
     Raises `DataError` for a split file that cannot be read, an unknown word, and a patient whose
     rows are put into two splits.
     """
+    fixed = [split_of_file(raw.files[row], table) for row in rows.places]
+    shares = {
+        "test": 0.0 if table.test_files else rules.test,
+        "validation": 0.0 if table.validation_files else rules.validation,
+    }
+    others = rows.chosen([one is None for one in fixed])
+    split = iter(_split(others, raw, rules.model_copy(update=shares), table, place))
+    named = [one or next(split) for one in fixed]
+    _require_one_split(rows, raw, named)
+    return named
+
+
+def _split(
+    rows: Rows, raw: RawTable, rules: DataSection, table: TableSection, place: Path
+) -> list[Split | None]:
     if table.split == "hash":
         return [split_of(one, rules.validation, rules.test) for one in rows.patients]
     if table.split in ("exact", "stratified"):
         return _in_shares(rows, rules, by_class=table.split == "stratified")
     if table.split_column is not None:
         cells = raw.columns[table.split_column]
-        named = [_named(raw.place(row), cells[row]) for row in rows.places]
-    else:
-        given = _SplitFile(place, table)
-        named = [given.of(raw, row) for row in rows.places]
-    _require_one_split(rows, raw, named)
-    return named
+        return [_named(raw.place(row), cells[row]) for row in rows.places]
+    given = _SplitFile(place, table)
+    return [given.of(raw, row) for row in rows.places]
 
 
 def _in_shares(rows: Rows, rules: DataSection, *, by_class: bool) -> list[Split | None]:

@@ -129,6 +129,44 @@ def test_a_file_says_which_row_is_in_which_split(tmp_path, key):
     assert found.quarantine == {"no_split": 1}
 
 
+def test_rows_of_a_file_are_the_test_or_validation_split_and_no_others(tmp_path):
+    for name, first in (("a.csv", 0), ("b-test.csv", 100), ("c-val.csv", 200)):
+        story.write(tmp_path / "1" / name, [(first + n, "i", n % 2) for n in range(20)])
+    named = {"test_files": "*-test.csv", "validation_files": "c-val.csv"}
+    for split in ("hash", "stratified"):
+        task = story.task(**named, split=split, standardise="none")
+        for place in (tmp_path / "1", tmp_path / "1" / "a.csv"):
+            found = story.cohort(place, task)
+            parts = [found.train, found.test, found.validation]
+            ages = [sorted(story.everything(one)[:, 0].tolist()) for one in parts]
+            assert ages == [[*map(float, range(at, at + 20))] for at in (0, 100, 200)]
+
+
+def test_without_validation_files_the_share_is_taken_from_the_other_rows(tmp_path):
+    story.write(tmp_path / "1" / "a.csv", [(n, "i", n % 2) for n in range(40)])
+    story.write(tmp_path / "1" / "test.csv", [(n + 100, "i", n % 2) for n in range(8)])
+    found = story.cohort(tmp_path / "1", story.task(test_files="test.csv"))
+    assert found.split_patients == {"train": 30, "validation": 10, "test": 8}
+    assert found.train.scaling.shifts[0] < 40  # test rows take no part in the means
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ({"test_files": "t.csv"}, r"data\.table\.test_files is 't\.csv': there is no such file"),
+        ({"validation_files": "v*"}, r"data\.table\.validation_files is 'v\*'"),
+        ({"test_files": "b.*", "validation_files": "b.csv"}, r"b\.csv: its rows would be the vali"),
+        ({"test_files": "b.csv", "id": "who"}, "its patient's rows are put into test and train"),
+    ],
+)
+def test_files_of_a_split_that_are_missing_or_contradict_are_refused(named, said, tmp_path):
+    for name in ("a.csv", "b.csv"):
+        rows = [(f"p{n}", n, "i", n % 2) for n in range(8)]
+        story.write(tmp_path / "1" / name, rows, "who,age,stage,ill")
+    with pytest.raises(DataError, match=said):
+        story.cohort(tmp_path / "1", story.task(**named, data={"validation": 0.0}))
+
+
 def test_a_split_file_by_id_and_one_that_contradicts_itself(tmp_path):
     place = story.write(
         tmp_path / "t.csv", [(f"p{n}", n, "i", n % 2) for n in range(4)], "who,age,stage,ill"
