@@ -106,6 +106,23 @@ class TaskFile(Section):
         return self
 
     @model_validator(mode="after")
+    def _loss_fits(self) -> Self:
+        training, number = self.training, self.model.num_classes
+        weights = training.class_weights
+        if isinstance(weights, tuple) and len(weights) != number:
+            remedy = f"write one number for each of the {number} classes"
+            raise misfit("training.class_weights", weights, remedy)
+        if training.positive_weight is not None and number != 2:
+            remedy = "it is for two classes: write class_weights"
+            raise misfit("training.positive_weight", training.positive_weight, remedy)
+        if self.task_type == "survival":
+            for field in ("positive_weight", "focal_gamma"):
+                if getattr(training, field) is not None:
+                    remedy = "it is for task_type: classification: leave it out"
+                    raise misfit(f"training.{field}", getattr(training, field), remedy)
+        return self
+
+    @model_validator(mode="after")
     def _public_classes_agree(self) -> Self:
         stage = self.pretrain
         if stage is not None and stage.classes is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -20,6 +21,7 @@ Schedule = Literal[
     "cosine",
     "onecycle",
 ]
+ClassWeights = Literal["none", "balanced"] | tuple[float, ...]
 Milestone = Annotated[int, Field(ge=1)]
 # Where torch's own default is another one than the field's.
 DEFAULTS = {"rmsprop": {"momentum": 0.0}, "adagrad": {"eps": 1e-10}}
@@ -130,8 +132,16 @@ class TrainingSection(Section):
     backbone_lr: float = Field(
         1.0, gt=0, le=1000, description="factor on the learning rate of all but the classifier"
     )
-    class_weights: Literal["none", "balanced"] = Field(
-        "none", description="weigh classes by the inverse of their frequency at the party"
+    class_weights: ClassWeights = Field(
+        "none",
+        description="weigh classes by the inverse of their frequency at the party, or by a number "
+        "for each, in their order",
+    )
+    positive_weight: float | None = Field(
+        None, gt=0, description="two classes: weight of the second one's part of the loss"
+    )
+    focal_gamma: float | None = Field(
+        None, ge=0, le=100, description="focal loss: the loss times (1 - p)^gamma of the true class"
     )
     augment: Literal["none", "flip"] = Field(
         "none", description="random changes of training images"
@@ -158,6 +168,15 @@ class TrainingSection(Section):
     def _one_or_many(cls, value: object) -> object:
         return [value] if isinstance(value, dict) else value
 
+    @field_validator("class_weights", mode="before")
+    @classmethod
+    def _word_or_numbers(cls, value: object) -> object:
+        if isinstance(value, list | tuple) and value and all(map(_is_weight, value)):
+            return tuple(map(float, value))
+        if value not in ("none", "balanced"):
+            raise ValueError("write none, balanced, or a list of one number above 0 per class")
+        return value
+
     @field_validator("betas")
     @classmethod
     def _below_one(cls, betas: tuple[float, float]) -> tuple[float, float]:
@@ -180,10 +199,20 @@ class TrainingSection(Section):
             remedy = f"give it a momentum above 0 and no dampening: {both}"
             raise misfit("nesterov", self.nesterov, remedy)
         self._require_schedule()
+        self._require_loss()
         if self.warmup_rounds and self.warmup_steps:
             remedy = f"give one of the two: warmup_rounds is {self.warmup_rounds}"
             raise misfit("warmup_steps", self.warmup_steps, remedy)
         return self
+
+    def _require_loss(self) -> None:
+        if self.positive_weight is not None and self.class_weights != "none":
+            remedy = f"give one of the two: class_weights is {self.class_weights}"
+            raise misfit("positive_weight", self.positive_weight, remedy)
+        for field in ("positive_weight", "focal_gamma"):
+            if getattr(self, field) is not None and self.label_smoothing:
+                remedy = f"{field} is defined for whole labels: leave out one of the two"
+                raise misfit("label_smoothing", self.label_smoothing, remedy)
 
     def _require_schedule(self) -> None:
         if (self.schedule == "multistep") != bool(self.milestones):
@@ -199,3 +228,10 @@ class TrainingSection(Section):
     def carries(self) -> bool:
         """Whether a party carries something at home from each round to the next."""
         return self.loader == "continuing" or self.optimizer_state == "kept"
+
+
+def _is_weight(value: object) -> bool:
+    """Whether it is a finite number above 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 < value < math.inf

@@ -14,6 +14,9 @@ from fedcore.training.hardware import Hardware
 from fedcore.training.plan import TrainPlan
 from fedcore.training.survival import partial_likelihood
 
+# Where a row is understood to the last bit, a power of nothing has no slope.
+LEAST = 1e-12
+
 
 class Objective(Protocol):
     """From a batch's outputs and labels to a loss to follow downhill, and to a count to show."""
@@ -66,6 +69,33 @@ class OneLogit:
         return ((outputs[:, 0] > 0).long() == labels).sum()
 
 
+class EachRow:
+    """Cross-entropy per row, weighed by its class and by how little it is understood, averaged.
+
+    Of row i with label y, w_y * (1 - p_y)^gamma * -log p_y (Lin et al. 2017, "Focal Loss for Dense
+    Object Detection"; without gamma the weighted loss of torch's `pos_weight`). The mean is over
+    rows, not over their weights.
+    """
+
+    def __init__(self, weights: torch.Tensor | None, gamma: float) -> None:
+        """`weights` (C,) weigh the classes; a `gamma` of 0 weighs all rows the same."""
+        self._weights, self._gamma = weights, gamma
+
+    def loss(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """See `Objective`; logits (B, C), or (B, 1) for two classes."""
+        plain = cross_entropy(by_class(outputs.float()), labels, reduction="none")
+        loss = plain
+        if self._gamma:
+            loss = loss * (-torch.expm1(-plain)).clamp(min=LEAST) ** self._gamma
+        if self._weights is not None:
+            loss = loss * self._weights[labels]
+        return loss.mean()
+
+    def right(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """See `Objective`."""
+        return (by_class(outputs).argmax(dim=1) == labels).sum()
+
+
 class Hazards:
     """Cox's negative log partial likelihood; a batch's patients are each other's risk sets."""
 
@@ -88,17 +118,25 @@ def objective_for(plan: TrainPlan, images: ImageSet, machine: Hardware) -> Objec
     if plan.survival:
         return Hazards(plan)
     weights = _class_weights(plan, images, machine)
+    if plan.positive_weight is not None or plan.focal_gamma is not None:
+        return EachRow(weights, plan.focal_gamma or 0.0)
     kind = OneLogit if plan.one_logit else Classes
     return kind(weights, plan.label_smoothing)
 
 
 def _class_weights(plan: TrainPlan, images: ImageSet, machine: Hardware) -> torch.Tensor | None:
-    """Per class N / (C * its count at this party), so that every class weighs the same.
+    """The task file's numbers, or balanced ones; `None` when classes are not weighted.
 
-    A class without images weighs nothing. `None` when classes are not weighted.
+    Balanced are per class N / (C * its count at this party), so that every class weighs the same;
+    a class without images weighs nothing.
     """
-    if not plan.balanced:
+    given = plan.class_weights
+    if plan.positive_weight is not None:
+        given = (1.0, plan.positive_weight)
+    if given == "none":
         return None
+    if given != "balanced":
+        return torch.tensor(given, dtype=torch.float32, device=machine.device)
     counts = np.bincount(images.labels, minlength=plan.num_classes)
     balanced = counts.sum() / (len(counts) * np.maximum(counts, 1)) * (counts > 0)
     return torch.tensor(balanced, dtype=torch.float32, device=machine.device)

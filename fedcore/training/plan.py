@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from fedcore.config.base import BatchSize
 from fedcore.config.task import TaskFile
-from fedcore.config.training import Freeze, Optimizer, Schedule, TrainingSection
+from fedcore.config.training import ClassWeights, Freeze, Optimizer, Schedule, TrainingSection
 from fedcore.models.pixels import Normalisation, normalisation
 
 
@@ -58,7 +58,9 @@ class TrainPlan:
     freeze: tuple[Freeze, ...]
     backbone_lr: float
     mu: float
-    balanced: bool
+    class_weights: ClassWeights
+    positive_weight: float | None
+    focal_gamma: float | None
     flip: bool
     num_classes: int
     input_size: tuple[int, ...]
@@ -110,7 +112,6 @@ def plan_for(task: TaskFile) -> TrainPlan:
         keeps_optimizer=training.optimizer_state == "kept",
         continuing=training.loader == "continuing",
         mu=federation.mu if federation.strategy == "fedprox" else 0.0,
-        balanced=training.class_weights == "balanced",
         flip=training.augment == "flip",
         num_classes=task.model.num_classes,
         input_size=task.model.input_size,

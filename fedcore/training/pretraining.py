@@ -24,7 +24,7 @@ def stage_task(task: TaskFile) -> TaskFile:
 
     Optimiser, schedule, regularisation and augmentation are the task's; what is said of rounds
     (freezing, warm-up by rounds, what is carried over them) and the factor on the backbone's
-    learning rate are left to the rounds.
+    learning rate are left to the rounds; weights of classes, where the stage has another number.
     """
     stage = task.pretrain
     if stage is None:
@@ -36,7 +36,7 @@ def stage_task(task: TaskFile) -> TaskFile:
         batch_size=stage.batch_size or federation.batch_size,
         lr=stage.lr or federation.lr,
     )
-    plain = {
+    plain: dict[str, object] = {
         "freeze": (),
         "warmup_rounds": 0,
         "loader": "per_round",
@@ -44,6 +44,8 @@ def stage_task(task: TaskFile) -> TaskFile:
         "backbone_lr": 1.0,
     }
     classes = stage.num_classes or task.model.num_classes
+    if classes != task.model.num_classes and task.training.class_weights != "balanced":
+        plain |= {"class_weights": "none", "positive_weight": None}
     model = {"num_classes": classes, "weights": None}
     return task.model_copy(
         update={

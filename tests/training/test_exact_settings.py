@@ -255,6 +255,13 @@ def test_a_party_too_small_for_a_full_batch_is_told_what_to_write(make_task, rou
         ({"nesterov": True, "dampening": 0.1}, "no dampening"),
         ({"warmup_rounds": 2, "warmup_steps": 5}, "warmup_steps is 5: give one of the two"),
         ({"betas": [0.9, 1.0]}, "below 1"),
+        ({"class_weights": [1, 0]}, "write none, balanced, or a list of one number above 0 per cl"),
+        ({"class_weights": "equal"}, "class_weights is 'equal': write none, balanced"),
+        ({"class_weights": [1, 2], "positive_weight": 3}, "positive_weight is 3.0: give one of th"),
+        (
+            {"focal_gamma": 2, "label_smoothing": 0.1},
+            "label_smoothing is 0.1: focal_gamma is defined",
+        ),
         ({"schedule": "multistep"}, r"milestones is \(\): give them together with schedule"),
         ({"milestones": [3]}, "schedule is constant"),
         ({"schedule": "multistep", "milestones": [5, 3]}, "each round once, ascending"),
