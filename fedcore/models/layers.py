@@ -29,8 +29,12 @@ def names_in(module: nn.Module, layers: str, where: object, field: str) -> froze
         return frozenset(module.state_dict()) - head
     found = _below(module, layers)
     if not found:
-        known = [BACKBONE, HEAD, *(name for name, _ in module.named_modules() if name)]
-        remedy = f"the network has no such layer with weights; {nearest(layers, known)}"
+        names = (name for name, _ in module.named_modules() if name)
+        known = [BACKBONE, HEAD, *(name for name in names if _below(module, name))]
+        remedy = (
+            "the network has no such layer with weights: write backbone (all but the classifier), "
+            f"head (the classifier) or a layer's name; {nearest(layers, known)}"
+        )
         raise ModelError(problem(where, field, layers, remedy))
     return frozenset(found)
 

@@ -275,5 +275,6 @@ def _in_words() -> Iterator[None]:
             raise
         raise TrainingFailed(
             "the task file: federation.batch_size leaves a batch of one image, from which this "
-            "network's BatchNorm cannot learn: use batches and training sets of 2 images or more"
+            "network's BatchNorm cannot learn: use batches and training sets of 2 images or more, "
+            "and leave training.join_single at true or write training.drop_last: true"
         ) from None

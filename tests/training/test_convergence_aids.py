@@ -189,6 +189,8 @@ def test_a_frozen_round_leaves_nothing_frozen_in_the_next(
     ("freeze", "said"),
     [
         ([{"layers": "layr4"}], r"training\.freeze is 'layr4': the network has no such layer"),
+        ([{"layers": "hed"}], r"head \(the classifier\) or a layer's name; did you mean 'head'"),
+        ([{"layers": "x"}], r"write backbone \(all but the classifier\), head \(the classifier\)"),
         ([{"layers": "backbone"}, {"layers": "head", "from_round": 2}], "in round 2 nothing is"),
     ],
 )
