@@ -109,7 +109,7 @@ def _encoded(
     scaling = fit_scaling(table, inputs[places["train"]])
     patients = np.array(rows.patients, dtype=object)
     return {
-        split: TableRows(inputs[here], labels[here], len(set(patients[here])), scaling)
+        split: TableRows(inputs[here], labels[here], len(set(patients[here])), scaling, fills)
         for split, here in places.items()
     }, needed
 

@@ -10,18 +10,23 @@ import numpy as np
 import numpy.typing as npt
 
 from fedcore.data.images import Labels
+from fedcore.encoding.fills import Fills
 from fedcore.encoding.inputs import Matrix
 from fedcore.encoding.scaling import Scaling
 
 
 @dataclass(frozen=True)
 class TableRows:
-    """N rows: `inputs` (N, F) before standardisation, `labels` (N,) or (N, 2), see `ImageSet`."""
+    """N rows: `inputs` (N, F) before standardisation, `labels` (N,) or (N, 2), see `ImageSet`.
+
+    `fills` says what stands in for a missing cell of each feature.
+    """
 
     inputs: Matrix = field(repr=False)
     labels: Labels = field(repr=False)
     patients: int
     scaling: Scaling = field(repr=False)
+    fills: Fills = field(repr=False, default_factory=dict)
 
     def __len__(self) -> int:
         """N."""

@@ -15,9 +15,8 @@ import numpy.typing as npt
 from fedcore.config.cells import number_of
 from fedcore.config.table import TableSection
 from fedcore.config.task import TaskFile
-from fedcore.encoding.columns import read_column
 from fedcore.encoding.fills import constants
-from fedcore.encoding.inputs import lay_out
+from fedcore.encoding.own import Encoding
 from fedcore.encoding.scaling import Scaling, agreed_scaling
 
 
@@ -57,10 +56,4 @@ def encode_cells(
 
     A row that training would have set aside cannot be used; its inputs are of no meaning.
     """
-    read = {one.name: read_column(table, one, cells[one.name]) for one in table.features or ()}
-    usable = np.array(
-        [not any(row) for row in zip(*(reasons for _, reasons in read.values()), strict=True)],
-        dtype=np.bool_,
-    )
-    values = {name: column for name, (column, _) in read.items()}
-    return scaling.apply(lay_out(table, values, constants(table) or {})), usable
+    return Encoding(table, constants(table) or {}, scaling).encode(cells)

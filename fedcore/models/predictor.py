@@ -149,16 +149,19 @@ class Predictor:
         table = self.description.table
         if table is None:
             return self.probabilities(asked, modality)
+        rows, usable = TableReader(table, self.description.scaling).read(asked)
+        return np.where(usable[:, None], self.answers_to_inputs(rows), np.float32("nan"))
+
+    def answers_to_inputs(self, inputs: Floats) -> Floats:
+        """What `answers` says of a table's rows that are encoded and scaled already, (N, F)."""
         import torch  # noqa: PLC0415
 
         from fedcore.models import inference  # noqa: PLC0415
 
-        rows, usable = TableReader(table, self.description.scaling).read(asked)
         with torch.inference_mode():
-            outputs = self._network(torch.from_numpy(rows))
+            outputs = self._network(torch.from_numpy(inputs))
             survival = self.description.model.name == "cox"
-            found = outputs.numpy() if survival else inference.probabilities_of(outputs)
-        return np.where(usable[:, None], found, np.float32("nan"))
+            return outputs.numpy() if survival else inference.probabilities_of(outputs)
 
     def probabilities(self, images: npt.ArrayLike, modality: str | None = None) -> Floats:
         """Probabilities (N, classes) of float images (N, C, H, W) in 0..1.

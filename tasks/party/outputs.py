@@ -57,6 +57,7 @@ def _write(place: Seat, desk: Desk, end: End) -> None:
         replace_with(folder / "personal.safetensors", [own])
     replace_with(folder / "federated_task.yaml", [desk.task.to_yaml().encode()])
     _write_normalisation(folder, desk)
+    _write_encoding(folder, desk)
     done = _records(desk)
     write_tables(folder, done)
     key = keys.agreement(desk.run)
@@ -75,6 +76,13 @@ def _write_normalisation(folder: Path, desk: Desk) -> None:
     if own is not None:
         numbers = json.dumps({"mean": own.mean, "std": own.std}, indent=1)
         replace_with(folder / "normalisation.json", [numbers.encode()])
+
+
+def _write_encoding(folder: Path, desk: Desk) -> None:
+    """Of a table, what whoever uses the models here makes of new rows; it stays at home."""
+    own = party.own_encoding(desk)
+    if own is not None:
+        replace_with(folder / "encoding.json", [json.dumps(own.to_json(), indent=1).encode()])
 
 
 def _ledger_heads(place: Seat, desk: Desk, end: End) -> dict[str, dict[str, object]]:

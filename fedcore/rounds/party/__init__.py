@@ -5,6 +5,7 @@ from fedcore.rounds.party.greeting import greet, join, require_same_task
 from fedcore.rounds.party.personal import personal_model
 from fedcore.rounds.party.requests import Request, next_request
 from fedcore.rounds.party.scoring import score, score_final
+from fedcore.rounds.party.standardising import own_encoding
 from fedcore.rounds.party.statistics import pooled_statistics, tell_statistics
 from fedcore.rounds.party.training import train, upload
 from fedcore.rounds.party.weights import usable_model
@@ -15,6 +16,7 @@ __all__ = [
     "greet",
     "join",
     "next_request",
+    "own_encoding",
     "personal_model",
     "pooled_statistics",
     "require_same_task",

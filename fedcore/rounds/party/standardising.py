@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fedcore.data.images import ImageSet
 from fedcore.data.table_set import TableRows
+from fedcore.encoding.own import Encoding
 from fedcore.encoding.scaling import federated_scaling
 from fedcore.errors import DataError
 from fedcore.rounds.party.desk import Desk
@@ -26,3 +27,11 @@ def standardised(desk: Desk, rows: ImageSet) -> ImageSet:
             "with numeric if it is no number, or lower data.min_reported"
         )
     return rows.scaled(scaling)
+
+
+def own_encoding(desk: Desk) -> Encoding | None:
+    """How this party's rows became inputs, for its own use at home; `None` without a table."""
+    rows, table = standardised(desk, desk.cohort.train), desk.task.data.table
+    if table is None or not isinstance(rows, TableRows):
+        return None
+    return Encoding(table, rows.fills, rows.scaling)
