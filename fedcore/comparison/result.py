@@ -9,8 +9,7 @@ from typing import Any
 from fedcore.audit.durable import replace_with
 from fedcore.comparison.plan import Cell, Comparison
 from fedcore.config.base import Section
-from fedcore.config.federation import METRICS
-from fedcore.metrics import AnyScores, read_scores
+from fedcore.metrics import METRICS, AnyScores, read_scores
 from fedcore.rounds.messages import Record
 
 FOLDER = "cells"

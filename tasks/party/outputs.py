@@ -28,7 +28,7 @@ def tell_records(seat: str) -> None:
     desk, told = desk_at(seat), _TOLD.get(seat, 0)
     while (one := _record(desk, told + 1)) is not None:
         told += 1
-        text = line(one, desk.task.federation.epochs)
+        text = line(one, desk.task)
         voice_of(seat).tell("record", line=text, record=one.model_dump(mode="json"))
     _TOLD[seat] = told
 

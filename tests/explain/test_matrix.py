@@ -8,7 +8,7 @@ import io
 import pytest
 import training_story as story
 
-from fedcore.explain.figures import write_figures
+from fedcore.explain.figures import drawings, write_figures
 from fedcore.explain.matrix import matrix_of
 from fedcore.explain.report import write_report
 from fedcore.metrics import Scores
@@ -52,6 +52,18 @@ def test_every_model_is_a_row_and_every_party_a_column():
     for row, model in zip(found.values, ("best", "final", "local-9999"), strict=False):
         for value, (party, _) in zip(row, story.PARTIES, strict=True):
             assert value == Scores.from_json(WHOLE.scores[model][party]).auroc
+
+
+def test_survival_is_told_by_its_concordance_even_where_all_is_withheld():
+    agreement = AGREEMENT.model_copy(update={"task": AGREEMENT.task | {"task_type": "survival"}})
+    end = end_with(personal=dict.fromkeys(own()))
+    end = end.model_copy(update={"scores": {name: dict.fromkeys(own()) for name in end.scores}})
+    found = matrix_of(agreement, end)
+    assert found.metric == "concordance"
+    assert {value for row in found.values for value in row} == {None}
+    shown = {one.name: one for one in drawings(agreement, [], end)}
+    assert shown["matrix"].alt.startswith("Concordance index of every model")
+    assert "Concordance index of every model" in shown["matrix"].svg()
 
 
 def test_what_is_withheld_stays_empty():
