@@ -36,3 +36,15 @@ def test_withheld_scores_make_no_average(tmp_path) -> None:
     world.combine()
     record = coordinator.record(world.desk, 1, 1.0)
     assert (record.average_loss, record.average_accuracy, record.average_auroc) == (None,) * 3
+
+
+def test_that_nobody_validates_is_said_once_and_in_the_first_round(tmp_path) -> None:
+    world = ByHand(tmp_path, ("1",), epochs=2, early_stopping={"patience": 1})
+    weights = world.open().weights
+    for number in (1, 2):
+        invitation = coordinator.invite(world.desk, number, weights)
+        world.reply(invitation, "1", model(0.5))
+        world.combine(number)
+        coordinator.record(world.desk, number, 1.0)
+    [sentence] = [one for one in world.said if "validation" in one]
+    assert sentence.startswith("round 1 has no auroc on validation data")
