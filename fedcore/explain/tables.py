@@ -1,8 +1,9 @@
 """The rounds as a table for the data scientist: Parquet and CSV, one row per round and party.
 
 Rows named `federated` hold what is true of all together, rows named `average` the plain mean of the
-parties' own validation metrics. Numbers that were withheld are empty, not
-zero. pyarrow is needed here and only here in this room.
+parties' own validation metrics. Columns named `personal_...` hold the same metrics of the parties'
+personal models, where there are any. Numbers that were withheld are empty, not zero. pyarrow is
+needed here and only here in this room.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fedcore.audit.durable import replace_with
+from fedcore.metrics import METRICS
 
 if TYPE_CHECKING:
     from fedcore.rounds.messages import PartyResult, Record
 
 FEDERATED, AVERAGE = "federated", "average"
-AVERAGED = ("loss", "accuracy", "auroc", "concordance")
 TEXT = ("party", "role", "status")
 WHOLE = ("patients", "images", "bytes_up", "bytes_down")
 COLUMNS = (
@@ -33,16 +34,14 @@ COLUMNS = (
     "images",
     "train_loss",
     "train_accuracy",
-    "loss",
-    "accuracy",
-    "auroc",
-    "concordance",
+    *METRICS,
     "seconds",
     "bytes_up",
     "bytes_down",
+    *(f"personal_{name}" for name in METRICS),
 )
-OF_PARTY = COLUMNS[2:13]
-OF_ALL = COLUMNS[7:]
+OF_ALL = ("train_loss", "train_accuracy", *METRICS, "seconds", "bytes_up", "bytes_down")
+OF_PARTY = ("role", "status", "weight", "patients", "images", *OF_ALL[:-3])
 
 
 def metrics_table(records: Sequence[Record]) -> pa.Table:
@@ -75,7 +74,7 @@ def _rows(record: Record) -> Iterator[dict[str, Any]]:
     for party, result in sorted(record.parties.items()):
         yield {"round": record.round, "party": party} | _fields(result, OF_PARTY)
     yield {"round": record.round, "party": AVERAGE, "role": AVERAGE} | {
-        name: getattr(record, f"average_{name}") for name in AVERAGED
+        name: getattr(record, f"average_{name}") for name in METRICS
     }
     combined = [result for result in record.parties.values() if result.weight > 0]
     yield {
@@ -90,7 +89,9 @@ def _rows(record: Record) -> Iterator[dict[str, Any]]:
 
 
 def _fields(source: Record | PartyResult, names: Sequence[str]) -> dict[str, Any]:
-    return {name: getattr(source, name) for name in names}
+    own = source.personal.model_dump() if source.personal is not None else {}
+    personal = {f"personal_{name}": value for name, value in own.items()}
+    return {name: getattr(source, name) for name in names} | personal
 
 
 def _type(name: str) -> pa.DataType:

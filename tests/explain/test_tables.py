@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from fedcore.errors import InputError
 from fedcore.explain.tables import COLUMNS, metrics_table, write_tables
+from fedcore.metrics import METRICS
+from fedcore.rounds.messages import Numbers
 
 shares = st.none() | st.floats(0, 1)
 losses = st.none() | st.floats(0, allow_infinity=False)
@@ -72,6 +74,25 @@ def test_floats_come_back_to_the_bit(tmp_path_factory, loss, accuracy, auroc, se
     read = [float(last[name]) if last[name] else None for name in ("loss", "accuracy", "auroc")]
     assert read == [loss, accuracy, auroc]
     assert float(last["seconds"]) == seconds
+
+
+def test_personal_models_stand_beside_the_global_ones():
+    record = story.record(1)
+    own = Numbers(loss=0.25, accuracy=0.75, f1=0.5)
+    parties = record.parties | {"9999": record.parties["9999"].model_copy(update={"personal": own})}
+    record = record.model_copy(update={"parties": parties, "personal": own})
+    rows = {row["party"]: row for row in metrics_table([record]).to_pylist()}
+    for party in ("9999", "federated"):
+        assert rows[party]["personal_f1"] == 0.5
+        assert rows[party]["personal_auroc"] is None
+        assert rows[party]["loss"] != rows[party]["personal_loss"] == 0.25
+    for party in ("10000", "average"):
+        assert rows[party]["personal_loss"] is None
+
+
+def test_every_metric_has_a_column():
+    assert {*METRICS, *(f"personal_{name}" for name in METRICS)} <= {*COLUMNS}
+    assert len(set(COLUMNS)) == len(COLUMNS)
 
 
 def test_types_do_not_depend_on_what_is_missing():
