@@ -11,7 +11,7 @@ import training_story as story
 from fedcore.explain.figures import drawings, write_figures
 from fedcore.explain.matrix import matrix_of
 from fedcore.explain.report import write_report
-from fedcore.metrics import Scores
+from fedcore.metrics import OF_CLASSES, Scores
 from fedcore.rounds.messages import Numbers
 from tasks.tracking_metrics import of_end, of_round
 
@@ -100,7 +100,12 @@ def test_personal_numbers_are_charted_on_the_partys_run_and_pooled():
     assert named[None, "federated/personal_accuracy"] == 0.75
     assert ("9999", "personal/auroc") not in named
     assert ("10000", "personal/loss") not in named
+    assert {name for party, name in named if party == "10000"} >= {"val/auroc", "val/f1"}
+    assert {name for party, name in named if not party} >= {"federated/auprc", "average/auprc"}
     ended = {(one.party, one.name): one.value for one in of_end(WHOLE)}
     expected = Scores.from_json(WHOLE.scores["personal"]["10000"]).accuracy
     assert ended["10000", "test/personal_accuracy"] == expected
-    assert (None, "test/personal_auroc") in ended
+    for name in OF_CLASSES:
+        assert (None, f"test/personal_{name}") in ended
+        assert (None, f"test/{name}") in ended
+        assert ("10000", f"test/{name}") in ended

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedcore.errors import InputError
-from fedcore.explain.tables import COLUMNS, metrics_table, write_tables
-from fedcore.metrics import METRICS
+from fedcore.explain.tables import COLUMNS, metrics_table, write_tables, write_tests
+from fedcore.metrics import METRICS, OF_CLASSES, Scores, pool
 from fedcore.rounds.messages import Numbers
 
 shares = st.none() | st.floats(0, 1)
@@ -88,6 +88,23 @@ def test_personal_models_stand_beside_the_global_ones():
         assert rows[party]["loss"] != rows[party]["personal_loss"] == 0.25
     for party in ("10000", "average"):
         assert rows[party]["personal_loss"] is None
+
+
+def test_the_final_test_has_a_row_for_every_model_at_every_party(tmp_path):
+    end = story.end(withheld=("10001",))
+    scored = {"9999": story.scores(4).to_json(), "10000": story.scores(5).to_json()}
+    end = end.model_copy(update={"scores": {**end.scores, "personal": scored}})
+    rows = list(csv.DictReader(write_tests(tmp_path, end).open()))
+    found = {(row["model"], row["party"]): row for row in rows}
+    assert [row["party"] for row in rows if row["model"] == "personal"] == [
+        *("10000", "9999", "average", "federated")
+    ]
+    parts = [Scores.from_json(one) for one in scored.values()]
+    own, both = found["personal", "9999"], found["personal", "federated"]
+    assert [float(own[name]) for name in OF_CLASSES] == [*parts[0].summary().values()]
+    assert float(both["auprc"]) == pool(parts).auprc
+    assert float(found["personal", "average"]["f1"]) == (parts[0].f1 + parts[1].f1) / 2
+    assert own["concordance"] == found["best", "10001"]["loss"] == ""
 
 
 def test_every_metric_has_a_column():

@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 from rounds_story import ByHand, model
 
+from fedcore.explain.metric_words import HEADINGS
+from fedcore.metrics import METRICS
 from fedcore.rounds import coordinator
 from fedcore.rounds.coordinator.combining import combined_of
+from fedcore.rounds.messages import Averages, Numbers, PartyResult, Record
 
 
 def test_record_and_end_hold_the_average_over_parties_beside_the_pooled_value(tmp_path) -> None:
@@ -48,3 +51,10 @@ def test_that_nobody_validates_is_said_once_and_in_the_first_round(tmp_path) -> 
         coordinator.record(world.desk, number, 1.0)
     [sentence] = [one for one in world.said if "validation" in one]
     assert sentence.startswith("round 1 has no auroc on validation data")
+
+
+def test_every_metric_has_a_field_for_all_for_one_and_for_the_average_and_a_title() -> None:
+    assert {*Numbers.model_fields} == {*METRICS} == {*HEADINGS}
+    assert {*Averages.model_fields} == {f"average_{name}" for name in METRICS}
+    assert {*METRICS, *Averages.model_fields} <= {*Record.model_fields}
+    assert {*METRICS} <= {*PartyResult.model_fields}
