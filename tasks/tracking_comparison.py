@@ -19,7 +19,7 @@ import fedcore
 from fedcore.comparison.plan import Comparison
 from fedcore.comparison.result import CellResult
 from fedcore.comparison.table import AVERAGE, TOGETHER, Trial
-from fedcore.config.federation import METRICS
+from fedcore.metrics import METRICS
 from tasks.tracking_client import DEFAULT_URI, connect, reaching, shown
 from tasks.tracking_metrics import Point
 from tasks.tracking_points import Clock, log_points, unwritten

@@ -17,16 +17,11 @@ from fedcore.comparison.plan import Comparison
 from fedcore.comparison.plot import drawing
 from fedcore.comparison.result import CellResult
 from fedcore.comparison.table import Row, Sheet, Spread, elsewhere, sheet_of
-from fedcore.config.federation import METRICS
+from fedcore.explain.metric_words import title_of
 from fedcore.explain.page import STYLE
 from fedcore.explain.wording import UNKNOWN, amount
+from fedcore.metrics import metrics_of
 
-NAMES = {
-    "auroc": "AUROC",
-    "accuracy": "Accuracy",
-    "loss": "Loss",
-    "concordance": "Concordance index",
-}
 FILES = ("comparison.md", "comparison.csv", "cells.csv", "comparison.html", "comparison.png")
 READING = (
     "Mean ± standard deviation over the seeds (n - 1), of each training's best round on test "
@@ -94,9 +89,7 @@ class Report:
     def sheet(self) -> Sheet:
         """The numbers; the task's `select_by` comes first."""
         first = self.comparison.task.federation.select_by.removeprefix("average_")
-        survival = self.comparison.task.task_type == "survival"
-        unknown = {first, *(("accuracy", "auroc") if survival else ("concordance",))}
-        metrics = (first, *(name for name in reversed(METRICS) if name not in unknown))
+        metrics = tuple(dict.fromkeys((first, *metrics_of(self.comparison.task.task_type))))
         parties = sorted(self.comparison.parties)
         return sheet_of(self.results, self.comparison.rows, parties, metrics)
 
@@ -135,7 +128,7 @@ def grid_of(sheet: Sheet, metric: str) -> Grid:
         )
         for row in sheet.rows
     ]
-    title = f"{NAMES.get(metric, metric)} on the test images"
+    title = f"{title_of(metric)} on the test images"
     return Grid(title, ("strategy", *heads, "seconds", "seeds"), rows)
 
 
@@ -215,7 +208,7 @@ def _elsewhere(results: Sequence[CellResult], sheet: Sheet) -> Grid:
         (trained, *(shown(tests[party]) for party in sheet.parties))
         for trained, tests in found.items()
     ]
-    title = f"{NAMES.get(metric, metric)} of each local model at every party"
+    title = f"{title_of(metric)} of each local model at every party"
     return Grid(title, ("trained at", *(f"tested at {one}" for one in sheet.parties)), rows)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from fedcore.audit.durable import replace_with
 from fedcore.comparison.plan import Cell, Comparison
 from fedcore.config.base import Section
-from fedcore.config.federation import METRICS
-from fedcore.metrics import AnyScores, read_scores
+from fedcore.errors import RunMismatch
+from fedcore.metrics import METRICS, AnyScores, read_scores
 from fedcore.rounds.messages import Record
 
 FOLDER = "cells"
@@ -67,7 +67,10 @@ def keep(output: Path, result: CellResult) -> None:
 
 
 def found(output: Path, comparison: Comparison) -> dict[str, CellResult]:
-    """The finished cells of the comparison, by name."""
+    """The finished cells of the comparison, by name.
+
+    Raises `RunMismatch` for one whose scores another version of fedcore counted in other ways.
+    """
     return {cell.name: one for cell in comparison.cells() if (one := _read(output, cell))}
 
 
@@ -78,4 +81,13 @@ def missing(comparison: Comparison, done: Mapping[str, CellResult]) -> Sequence[
 
 def _read(output: Path, cell: Cell) -> CellResult | None:
     path = path_of(output, cell)
-    return CellResult.model_validate_json(path.read_bytes()) if path.exists() else None
+    if not path.exists():
+        return None
+    known = CellResult.model_validate_json(path.read_bytes())
+    try:
+        _ = known.scores
+    except ValueError as odd:
+        raise RunMismatch(
+            f"{path}: its {odd}: fedcore {known.code_version} wrote it; choose another --output"
+        ) from None
+    return known

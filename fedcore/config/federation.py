@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from fedcore.config.base import BatchSize, Section, misfit, sensible_batch
 from fedcore.config.robust import ROBUST, least_updates
 from fedcore.errors import nearest
+from fedcore.metrics import METRICS
 
 # A round of these closes when the first few replies are there; the others train on.
 ASYNCHRONOUS = ("fedbuff", "fedasync")
@@ -30,7 +31,6 @@ STRATEGIES = (
 )
 # What these strategies add up at a party is a sum of gradients; adaptive optimisers take no such.
 SGD_ONLY = ("fednova", "scaffold")
-METRICS = ("accuracy", "auroc", "loss", "concordance")
 # The pooled value, or the plain average of the parties' own.
 SELECTIONS = (*METRICS, *(f"average_{name}" for name in METRICS))
 Part = Literal["norms", "statistics", "head"]

@@ -72,6 +72,17 @@ class TaskFile(Section):
         return self
 
     @model_validator(mode="after")
+    def _somebody_validates(self) -> Self:
+        """A wish to stop early is refused where it is certain that nobody has validation rows."""
+        if self.federation.early_stopping is not None and self.data.never_validates:
+            remedy = (
+                "federation.early_stopping goes by validation scores: write a share above 0, or "
+                "leave early_stopping out"
+            )
+            raise misfit("data.validation", self.data.validation, remedy)
+        return self
+
+    @model_validator(mode="after")
     def _classes_agree(self) -> Self:
         names, number = self.data.classes, self.model.num_classes
         if self.task_type == "survival":

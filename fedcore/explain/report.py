@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fedcore.explain.figures import Drawing, drawings
+from fedcore.explain.metric_words import HEADINGS, in_words
 from fedcore.explain.outcome import outcome_of
 from fedcore.explain.page import PAGE, STYLE
-from fedcore.explain.report_tables import HEADINGS, Story, tables_of
+from fedcore.explain.report_tables import Story, tables_of
 from fedcore.explain.statistics_tables import read_statistics
 from fedcore.explain.wording import amount, duration, listing, number, percent, size
 from fedcore.metrics import Scores
@@ -22,20 +23,6 @@ if TYPE_CHECKING:
     from fedcore.config.task import TaskFile
     from fedcore.rounds.messages import Agreement, End, Hello, Record
     from fedcore.rounds.statistics_messages import PooledStatistics
-
-METRIC_NAMES = {
-    "auroc": "AUROC",
-    "accuracy": "accuracy",
-    "loss": "loss",
-    "concordance": "the concordance index",
-}
-
-
-def chosen_by(metric: str) -> str:
-    """What the best round was chosen by, in words."""
-    plain = METRIC_NAMES[metric.removeprefix("average_")]
-    return f"the parties' average of {plain}" if metric.startswith("average_") else plain
-
 
 CAPTIONS = {
     "curves": "Scores on each party's validation images after every round; a gap means that the "
@@ -124,8 +111,8 @@ def tiles(story: Story) -> list[dict[str, str]]:
     pooled, thing = story.outcome.pooled, f"test {story.unit}"
     summary = pooled.summary() if pooled else {}
     images = f"{amount(pooled.images, thing)}, pooled" if pooled else "nobody reported"
-    rounds = f"of {story.end.rounds}, by {chosen_by(story.task.federation.select_by)}"
-    headings = {name: HEADINGS[name] for name in story.metrics}
+    rounds = f"of {story.end.rounds}, by {in_words(story.task.federation.select_by)}"
+    headings = {name: HEADINGS[name] for name in story.brief}
     return [
         *(
             {"name": title, "value": show(summary.get(name)), "note": images}
@@ -151,7 +138,7 @@ def _subtitle(story: Story) -> str:
 def _course(story: Story) -> str:
     patients = sum(hello.patients for hello in story.hellos.values())
     images = sum(hello.images for hello in story.hellos.values())
-    metric = chosen_by(story.task.federation.select_by)
+    metric = in_words(story.task.federation.select_by)
     who = amount(len(story.agreement.parties), "party", "parties")
     learned = f"to tell {listing(story.end.classes)} apart"
     if story.task.task_type == "survival":

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from fedcore.config.base import Section
+from fedcore.config.task import TaskFile
 
 Reason = str
 # Why a party is not in a round, where its update may still count in a later one: it came after the
@@ -161,15 +162,30 @@ class Score(Section):
 
 
 class Numbers(Section):
-    """The headline numbers of some scores; absent when withheld or undefined."""
+    """The headline numbers of some scores (`METRICS`); absent when withheld or undefined."""
 
     loss: float | None = None
     accuracy: float | None = None
+    balanced_accuracy: float | None = None
     auroc: float | None = None
+    auprc: float | None = None
+    f1: float | None = None
     concordance: float | None = None
 
 
-class PartyResult(Section):
+class Averages(Section):
+    """The plain mean of the parties' own headline numbers; absent where nobody has one."""
+
+    average_loss: float | None = None
+    average_accuracy: float | None = None
+    average_balanced_accuracy: float | None = None
+    average_auroc: float | None = None
+    average_auprc: float | None = None
+    average_f1: float | None = None
+    average_concordance: float | None = None
+
+
+class PartyResult(Numbers):
     """What a round's record says of one party; numbers are absent when withheld."""
 
     role: Literal["guest", "host"]
@@ -180,28 +196,16 @@ class PartyResult(Section):
     images: int = 0
     train_loss: float | None = None
     train_accuracy: float | None = None
-    loss: float | None = None
-    accuracy: float | None = None
-    auroc: float | None = None
-    concordance: float | None = None
     personal: Numbers | None = Field(None, description="of the party's own model, if it has one")
 
 
-class Record(Section):
+class Record(Numbers, Averages):
     """The commit marker of a round: what came of it, in numbers."""
 
     run: str
     round: int = Field(ge=1)
     model: ObjectRef
     parties: dict[str, PartyResult]
-    loss: float | None = None
-    accuracy: float | None = None
-    auroc: float | None = None
-    concordance: float | None = None
-    average_loss: float | None = Field(None, description="plain mean of the parties' own losses")
-    average_accuracy: float | None = None
-    average_auroc: float | None = None
-    average_concordance: float | None = None
     train_loss: float | None = None
     train_accuracy: float | None = None
     personal: Numbers | None = Field(None, description="the parties' own models, pooled")
@@ -234,15 +238,14 @@ class End(Section):
     )
 
 
-def line(record: Record, total: int) -> str:
+def line(record: Record, task: TaskFile) -> str:
     """A round as one line, in the words of the field.
 
     `Epoch 10/50 - Guest Loss: 0.215 | Acc: 89.2% - Host Loss: 0.198 | ... - Federated Loss: ...`
-    Where a concordance index is known, it stands in the accuracy's place.
+    For survival, the concordance index stands in the accuracy's place.
     """
     roles = [result.role for result in record.parties.values()]
-    known = [record.concordance, *(one.concordance for one in record.parties.values())]
-    survival = any(one is not None for one in known)
+    survival, total = task.task_type == "survival", task.federation.epochs
     parts = [
         f"{_name(party, result, roles)} {_numbers(result, survival)}"
         if result.status == "admitted"

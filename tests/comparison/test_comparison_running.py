@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from comparison_story import comparison
+from comparison_story import result as cell_result
 from rounds_story import hospitals, write_pictures
 
 from fedcore.comparison import result
@@ -65,3 +66,12 @@ def test_files_that_come_later_are_left_out_and_changed_data_is_refused(place, t
     next((tmp_path / "data" / "1" / "NORMAL").glob("patient0x*")).unlink()
     with pytest.raises(RunMismatch, match="party 1: its data changed"):
         prepare(one, workshop, silent)
+
+
+def test_a_cell_whose_scores_are_counted_in_other_bins_is_not_mixed_with_the_new_ones(tmp_path):
+    one = comparison("fedavg", seeds=1, baselines=False)
+    older = cell_result("fedavg", 0, {"1": 5})
+    tests = {"1": {**older.tests["1"], "bins": "equal-400"}}
+    result.keep(tmp_path, older.model_copy(update={"tests": tests}))
+    with pytest.raises(RunMismatch, match=r"fedavg-0\.json.*choose another --output"):
+        result.found(tmp_path, one)

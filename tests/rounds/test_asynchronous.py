@@ -61,7 +61,7 @@ def test_a_round_closes_with_the_first_replies_and_says_that_the_others_train(tm
     assert world.time.clock() == 0
     assert combined_of(world.desk, 1).absent == {"2": "training"}
     assert np.array_equal(new["weight"], model(2.0)["weight"])
-    assert "Host 2 training" in line(coordinator.records(world.desk)[0], 2)
+    assert "Host 2 training" in line(coordinator.records(world.desk)[0], world.desk.task)
 
 
 def test_a_round_that_is_not_full_waits_and_is_void_at_the_deadline(tmp_path) -> None:

@@ -35,7 +35,7 @@ from fedcore.rounds.messages import (
     Reply,
     Score,
 )
-from fedcore.rounds.selection import best_round
+from fedcore.rounds.selection import best_round, blindness
 
 FINAL = 0
 PERSONAL = "personal"  # names a party's own model among its scores, of which nobody has a hash
@@ -79,6 +79,9 @@ def record(desk: Desk, number: int, seconds: float) -> Record:
         **headline(pooled(scores)),
         **{f"average_{name}": value for name, value in plain_average(scores).items()},
     )
+    blind = blindness(mine, desk.task.federation) if number == 1 else None
+    if blind is not None:
+        desk.watch.say(blind)
     return sealed.settle(desk.store, keys.record(desk.run, number), mine, desk.key)
 
 
