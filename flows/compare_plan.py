@@ -56,6 +56,9 @@ def plan(wish: Wish, environ: Mapping[str, str]) -> Comparison:
     if task.seed + wish.seeds - 1 > MOST_SEED:
         remedy = f"fewer: the task file's seed is {task.seed}, the largest one {MOST_SEED}"
         raise InputError(problem("command line", "--seeds", wish.seeds, remedy))
+    if (task.model.weights or "").startswith("exchange:"):
+        remedy = "a comparison has no exchange to find it in: name a file, or models:/..."
+        raise InputError(problem(where, "model.weights", task.model.weights, remedy))
     modalities = modalities_of(task, parties, wish.modalities)
     _require_public(task, wish.public)
     uri = environ.get("MLFLOW_TRACKING_URI")

@@ -100,6 +100,11 @@ def test_more_strategies_and_seeds_belong_to_the_same_comparison(tmp_path):
     [
         ({"settings": ("federation.epoch=1",)}, TaskFileError, "federation.epoch=1: federation"),
         ({"settings": ("epochs",)}, InputError, "--set is 'epochs'"),
+        (
+            {"settings": ("model.weights=exchange:a/b",)},
+            InputError,
+            "model.weights is 'exchange:a/b': a comparison has no exchange",
+        ),
         ({"settings": ("seed=2147483647",), "seeds": 2}, InputError, "--seeds is 2"),
         ({"data": Path("nowhere")}, DataError, "nowhere: there is no such folder"),
     ],

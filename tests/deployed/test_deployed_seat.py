@@ -15,7 +15,8 @@ from rounds_story import key_of, task_file
 from servers import SeaweedFS
 
 from fedcore.audit.signing import SigningKey
-from fedcore.errors import Interrupted
+from fedcore.errors import Interrupted, ModelError
+from fedcore.exchange.opening import open_store
 from fedcore.rounds import coordinator
 from fedcore.rounds.coordinator import Desk
 from fedcore.rounds.waiting import Watch
@@ -100,6 +101,34 @@ def test_a_founded_training_goes_on_without_its_file_and_after_a_revocation(
     pinned = Wish(first.task.model_dump(mode="json"), first.run, ["1", "2"])
     again = take_seat(hub, pinned, watch)
     assert (again.members, again.task, again.pinned) == (first.members, first.task, first.pinned)
+
+
+def test_first_weights_from_a_file_lie_in_the_exchange_and_an_object_there_is_named_as_it_is(
+    seaweedfs: SeaweedFS, tmp_path: Path
+) -> None:
+    hub = hub_at(tmp_path, int(seaweedfs.endpoint.rpartition(":")[2]), seaweedfs)
+    watch = Watch(time.monotonic, lambda _: None)
+    (tmp_path / "start.safetensors").write_bytes(b"weights")
+    path = tmp_path / "task.yaml"
+    path.write_text(task_file().to_yaml().replace("weights: null", "weights: start.safetensors"))
+    seat = take_seat(hub, Wish(str(path), "from-file"), watch)
+    kind, _, key = str(seat.task.model.weights).partition(":")
+    assert (kind, key.rpartition("-")[0]) == ("exchange", "coordinator/from-file/start")
+    store = open_store(hub.exchange, hub.exchange_environ())
+    assert store.get(key) == b"weights"
+    named = f"exchange:{key}"
+    again = take_seat(hub, Wish(task_file().to_yaml(), "from-exchange", weights=named), watch)
+    assert again.task.model.weights == named
+    assert list(store.keys("coordinator/from-exchange/")) == []
+
+
+def test_first_weights_that_are_no_file_are_one_sentence(
+    seaweedfs: SeaweedFS, tmp_path: Path
+) -> None:
+    hub = hub_at(tmp_path, int(seaweedfs.endpoint.rpartition(":")[2]), seaweedfs)
+    wish = Wish(task_file().to_yaml(), "none", weights="none.safetensors")
+    with pytest.raises(ModelError, match=r"model\.weights is 'none\.safetensors'"):
+        take_seat(hub, wish, Watch(time.monotonic, lambda _: None))
 
 
 def test_a_training_that_is_stopped_while_it_waits_for_the_exchange_ends(
