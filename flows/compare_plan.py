@@ -17,7 +17,7 @@ from fedcore.errors import DataError, InputError, TaskFileError, problem
 from fedcore.explain.wording import amount
 from fedcore.rounds.identity import run_id
 from flows import launch
-from flows.weights import resolve
+from flows.weights import IN_EXCHANGE, resolve
 
 MODALITY, PRETRAIN = "--modality", "--pretrain"
 NO_STAGE = "leave it out: the task file has no pretrain section"
@@ -56,7 +56,7 @@ def plan(wish: Wish, environ: Mapping[str, str]) -> Comparison:
     if task.seed + wish.seeds - 1 > MOST_SEED:
         remedy = f"fewer: the task file's seed is {task.seed}, the largest one {MOST_SEED}"
         raise InputError(problem("command line", "--seeds", wish.seeds, remedy))
-    if (task.model.weights or "").startswith("exchange:"):
+    if (task.model.weights or "").startswith(IN_EXCHANGE):
         remedy = "a comparison has no exchange to find it in: name a file, or models:/..."
         raise InputError(problem(where, "model.weights", task.model.weights, remedy))
     modalities = modalities_of(task, parties, wish.modalities)

@@ -13,7 +13,7 @@ from typing import Any
 from fedcore.audit.signing import SigningKey
 from fedcore.config import load_task_file
 from fedcore.config.task import TaskFile, parse_task_file
-from fedcore.errors import InputError, NotThere, Unreachable, nearest, problem
+from fedcore.errors import InputError, ModelError, NotThere, Unreachable, nearest, problem
 from fedcore.exchange import keys
 from fedcore.exchange.opening import open_store
 from fedcore.exchange.store import ObjectStore
@@ -23,8 +23,9 @@ from fedcore.rounds.messages import Agreement, Member
 from fedcore.rounds.waiting import Watch
 from flows.hub import registry
 from flows.hub.home import Hub
+from flows.hub.reading import let_members_read
 from flows.hub.registry import PartyEntry
-from flows.weights import resolve
+from flows.weights import IN_EXCHANGE, resolve
 from tasks.seat import COORDINATOR, Seat, patient
 
 FORM = "the flow run's task_file"
@@ -53,7 +54,8 @@ def read_task(task_file: str | Mapping[str, Any]) -> tuple[TaskFile, Path]:
 def take_seat(hub: Hub, wish: Wish, watch: Watch) -> Seat:
     """The coordinator's seat of a training, saved in the hub; the exchange is waited for.
 
-    A run that was founded before goes on as it was founded: with its parties and first weights.
+    From then on the members can read the run in the exchange. A run that was founded before goes
+    on as it was founded: with its parties and first weights.
     """
     task, path = read_task(wish.task_file)
     store = patient(open_store(hub.exchange, hub.exchange_environ()), watch)
@@ -76,7 +78,17 @@ def take_seat(hub: Hub, wish: Wish, watch: Watch) -> Seat:
         tracking_uri=hub.mlflow_url,
     )
     seat.save()
+    _let_read(hub, store, seat)
     return seat
+
+
+def _let_read(hub: Hub, store: ObjectStore, seat: Seat) -> None:
+    """Open the run to its members; the registry is not held while the exchange is waited for."""
+    members = [one.party_id for one in seat.members]
+    while True:
+        store.prepare()
+        with contextlib.suppress(Unreachable):
+            return let_members_read(hub, seat.run, members)
 
 
 def _same(founded: Agreement, wanted: Sequence[str] | None) -> bool:
@@ -147,14 +159,40 @@ def _with_weights(
         both = bool(agreed.model.weights) == bool(task.model.weights)
         if both and _starting_from(agreed, None) == _starting_from(task, None):
             return agreed
-    found = resolve(task, path, hub.mlflow_url, hub.home / "runs" / run / "weights")
-    if found is None:
+    body = _first_weights(hub, store, run, task, path)
+    if body is None:
         return task
-    body = found.read_bytes()
     digest = hashlib.sha256(body).hexdigest()[:16]
     key = keys.require_key(f"{keys.coordinator_folder(run)}start-{digest}.safetensors")
     store.put_once(key, body)
-    return _starting_from(task, f"exchange:{key}")
+    return _starting_from(task, f"{IN_EXCHANGE}{key}")
+
+
+def _first_weights(
+    hub: Hub, store: ObjectStore, run: str, task: TaskFile, path: Path
+) -> bytes | None:
+    """What `model.weights` names, from file, MLflow or exchange; `None` where it names nothing."""
+    named = task.model.weights or ""
+    if named.startswith(IN_EXCHANGE):
+        return _object(store, named, path)
+    found = resolve(task, path, hub.mlflow_url, hub.home / "runs" / run / "weights")
+    return None if found is None else found.read_bytes()
+
+
+def _object(store: ObjectStore, named: str, path: Path) -> bytes:
+    """An object of the exchange, which the members could read otherwise only if it is the run's.
+
+    What a party sent is for the coordinator alone: it is not shown to the others in this way.
+    """
+    key = keys.require_key(named.removeprefix(IN_EXCHANGE))
+    if key.startswith(keys.PARTIES):
+        remedy = "what a party sent is not for the others: name an object of the coordinator's"
+        raise ModelError(problem(path, "model.weights", named, remedy))
+    try:
+        return store.get(key)
+    except NotThere:
+        remedy = "there is no such object in the exchange: put it there or correct the key"
+        raise ModelError(problem(path, "model.weights", named, remedy)) from None
 
 
 def _starting_from(task: TaskFile, weights: str | None) -> TaskFile:

@@ -96,7 +96,8 @@ def test_a_newer_kit_renews_the_credentials_and_keeps_key_data_and_policy(hub, t
     again = joined_with(newer, tmp_path / "hospital")
     after = everything(again.home)
     changed = {name for name in after if after[name] != before.get(name)}
-    assert changed == {"secrets.env", "joined.json"}
+    ledger = "runs/_membership/ledger/party-munich.jsonl"
+    assert changed == {"secrets.env", "joined.json", ledger}
     assert again.data == tmp_path
     assert read_secrets(again.secrets_path) == newer.secrets | {"HTTPS_PROXY": "http://proxy:1"}
     (party,) = registry.joined(hub)
