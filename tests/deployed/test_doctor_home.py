@@ -47,17 +47,15 @@ def test_a_home_whose_ways_are_open_is_well(world: SmallWorld):
         assert line in said
 
 
-def test_what_the_doctor_tries_and_the_joining_stand_in_a_ledger(world: SmallWorld):
+def test_what_the_doctor_writes_stands_in_a_ledger(world: SmallWorld):
     place = PartyHome.load(world.home("2"))
     store = open_store(place.exchange, place.environ())
     doctor(place.home)
     story = place.membership(SigningKey.load(place.key_path)).story()
     noted = {one["key"]: one["object"] for kind, one in story if kind == "left"}
-    folders = {"identity": "identity", "doctor": "probe"}
-    for folder, kind in folders.items():
-        there = store.keys(f"parties/2/{folder}/")
-        assert there
-        assert {noted[key] for key in there} == {kind}
+    there = store.keys("parties/2/doctor/")
+    assert there
+    assert {noted[key] for key in there} == {"probe"}
     command = [sys.executable, "-m", "flows.cli", "ledger", "verify", "_membership"]
     done = subprocess.run([*command, "--home", str(place.home)], cwd=ROOT, check=False)
     assert done.returncode == 0
