@@ -78,7 +78,7 @@ def _draw_course(
 def _draw_scores(
     panel: Axes, sheet: Sheet, metric: str, styles: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Filled dots: the parties' plain average; hollow ones: all test images pooled."""
+    """Filled dots: the parties' plain average; hollow ones: all test data pooled."""
     names = [row.arm for row in sheet.rows]
     for place, row in enumerate(sheet.rows):
         colour = styles[row.arm]["color"]

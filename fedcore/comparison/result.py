@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from fedcore.audit.durable import replace_with
 from fedcore.comparison.plan import Cell, Comparison
 from fedcore.config.base import Section
@@ -17,24 +19,30 @@ FOLDER = "cells"
 
 
 class Round(Section):
-    """A round's metrics on the validation images of all parties of the cell; `None`: withheld."""
+    """A round's metrics on the validation data of all parties of the cell; `None`: withheld.
+
+    `personal` has those of the parties' personal models, where they are made in every round.
+    """
 
     number: int
     seconds: float
     values: dict[str, float | None]
+    personal: dict[str, float | None] = Field(default_factory=dict)
 
     @classmethod
     def of(cls, record: Record) -> Round:
         """What of a round's record is compared."""
         values = {name: getattr(record, name) for name in METRICS}
-        return cls(number=record.round, seconds=record.seconds, values=values)
+        own = record.personal.model_dump() if record.personal else {}
+        return cls(number=record.round, seconds=record.seconds, values=values, personal=own)
 
 
 class CellResult(Section):
     """What a finished cell says.
 
     `tests` holds, by party id, the best model's `fedcore.metrics.AnyScores` on that party's test
-    images as JSON, or nothing where they are withheld.
+    data as JSON, or nothing where they are withheld; `personal` those of each party's own personal
+    model after the last round, where the strategy makes some.
     """
 
     cell: Cell
@@ -44,6 +52,7 @@ class CellResult(Section):
     best_round: int
     reason: str
     tests: dict[str, dict[str, Any] | None]
+    personal: dict[str, dict[str, Any] | None] = Field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -53,7 +62,16 @@ class CellResult(Section):
     @property
     def scores(self) -> dict[str, AnyScores]:
         """Known test scores by party id."""
-        return {party: read_scores(one) for party, one in self.tests.items() if one}
+        return _known(self.tests)
+
+    @property
+    def personal_scores(self) -> dict[str, AnyScores]:
+        """Known test scores of the parties' personal models by party id."""
+        return _known(self.personal)
+
+
+def _known(tests: Mapping[str, Any]) -> dict[str, AnyScores]:
+    return {party: read_scores(one) for party, one in tests.items() if one}
 
 
 def path_of(output: Path, cell: Cell) -> Path:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fedcore.explain.figures import Drawing, drawings
+from fedcore.explain.html import rendered, trusted
 from fedcore.explain.metric_words import HEADINGS, in_words
 from fedcore.explain.outcome import outcome_of
-from fedcore.explain.page import PAGE, STYLE
+from fedcore.explain.page import BODY
 from fedcore.explain.report_tables import Story, tables_of
 from fedcore.explain.statistics_tables import read_statistics
 from fedcore.explain.wording import amount, duration, listing, number, percent, size
@@ -68,28 +69,27 @@ def render(
     story: Story, ledger_heads: Mapping[str, Mapping[str, Any]], figures: Sequence[Drawing]
 ) -> str:
     """The page as text; every value is escaped but the figures, which are drawn here."""
-    import jinja2  # noqa: PLC0415
-    import markupsafe  # noqa: PLC0415
-
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    return environment.from_string(PAGE).render(
-        style=markupsafe.Markup(STYLE),  # noqa: S704  # a constant of this package
-        title=story.task.name,
-        run=story.agreement.run,
-        subtitle=_subtitle(story),
-        unit=story.unit,
-        things="row" if story.unit == "row" else "file",
-        sentences=sentences(story),
-        tiles=tiles(story),
-        figures={
-            one.name: {
-                "svg": markupsafe.Markup(_labelled(one)),  # noqa: S704  # escaped by matplotlib
-                "caption": CAPTIONS[one.name].replace("image", story.unit),
-            }
-            for one in figures
+    return rendered(
+        BODY,
+        f"{story.task.name}: training report",
+        {
+            "title": story.task.name,
+            "run": story.agreement.run,
+            "subtitle": _subtitle(story),
+            "unit": story.unit,
+            "things": "row" if story.unit == "row" else "file",
+            "sentences": sentences(story),
+            "tiles": tiles(story),
+            "figures": {
+                one.name: {
+                    "svg": trusted(_labelled(one)),
+                    "caption": CAPTIONS[one.name].replace("image", story.unit),
+                }
+                for one in figures
+            },
+            "settings": story.task.to_yaml(),
+            **tables_of(story, ledger_heads),
         },
-        settings=story.task.to_yaml(),
-        **tables_of(story, ledger_heads),
     )
 
 

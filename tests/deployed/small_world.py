@@ -81,8 +81,11 @@ class SmallWorld:
         lead = self.hub.coordinator_key_path
         lead.unlink(missing_ok=True)
         key_of("coordinator").save(lead)
+        local = {"role": ROLES[party], "party_id": party, "data": str(self.data[party])}
+        if ROLES[party] == "guest":
+            local["pretrain"] = "public"
         party_file = {
-            "local": {"role": ROLES[party], "party_id": party, "data": str(self.data[party])},
+            "local": local,
             "remote": [],
             "coordinator": {
                 "public_key": public,

@@ -6,28 +6,15 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
+from modality_story import MODALITIES, crossmodal
 from rounds_story import ByHand, model, task_file, write_pictures
 from sharing_story import arrays_of
 from worlds import bits, world
 
-from fedcore.config.task import TaskFile
 from fedcore.data.cohort import Cohort, open_cohort
 from fedcore.errors import RunMismatch, TaskFileError
 from fedcore.rounds import coordinator
 from fedcore.simulation import simulate_cohorts
-
-
-def crossmodal(**federation: object) -> TaskFile:
-    """A task for grey CT of 16 pixels and colour radiographs of 24 by 20."""
-    task = task_file(**federation).model_dump(mode="json")
-    task["model"]["modalities"] = {
-        "ct": {"input_size": [1, 16, 16]},
-        "xray": {"input_size": [3, 24, 20]},
-    }
-    return TaskFile.model_validate(task)
-
-
-MODALITIES = {"1": "ct", "2": "ct", "3": "xray"}
 
 
 @pytest.fixture(scope="module")
