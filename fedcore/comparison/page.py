@@ -18,8 +18,9 @@ from fedcore.comparison.plot import drawing
 from fedcore.comparison.result import CellResult
 from fedcore.comparison.table import Row, Sheet, Spread, elsewhere, sheet_of
 from fedcore.config.federation import METRICS
+from fedcore.errors import amount
 from fedcore.explain.page import STYLE
-from fedcore.explain.wording import UNKNOWN, amount
+from fedcore.explain.wording import UNKNOWN
 
 NAMES = {
     "auroc": "AUROC",

@@ -18,11 +18,6 @@ def percent(value: float | None) -> str:
     return UNKNOWN if value is None or math.isnan(value) else f"{value:.1%}"
 
 
-def amount(count: int, singular: str, plural: str | None = None) -> str:
-    """`1 image`, `1,650 images`."""
-    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
-
-
 def size(count: int) -> str:
     """Bytes in the largest unit that leaves at least one before the point."""
     value, unit = float(count), "bytes"

@@ -70,7 +70,7 @@ def test_a_round_that_is_not_full_waits_and_is_void_at_the_deadline(tmp_path) ->
     answers = coordinator.gather(world.desk, 1, coordinator.deadline(world.desk))
     assert world.time.clock() >= 30
     assert answers == {"1": "replied", "2": "training", "3": "training"}
-    with pytest.raises(QuorumNotMet, match=r"1 replies and the quorum is 2 .*host-2: training"):
+    with pytest.raises(QuorumNotMet, match=r"1 reply and the quorum is 2 .*host-2: training"):
         coordinator.require_quorum(world.desk, 1, answers)
 
 
