@@ -9,16 +9,13 @@ from pydantic import Field, field_validator, model_validator
 
 from fedcore.config.base import Section, misfit
 from fedcore.config.robust import ROBUST, least_updates
+from fedcore.config.strategy_fields import ADAPTIVE, ASYNCHRONOUS, left_aside
 from fedcore.errors import amount, nearest
 
-# A round of these closes when the first few replies are there; the others train on.
-ASYNCHRONOUS = ("fedbuff", "fedasync")
 STRATEGIES = (
     "fedavg",
     "fedavgm",
-    "fedadam",
-    "fedyogi",
-    "fedadagrad",
+    *ADAPTIVE,
     "fedprox",
     "fednova",
     "scaffold",
@@ -172,6 +169,14 @@ class FederationSection(Section):
         if isinstance(content, dict) and content.get("strategy") in ASYNCHRONOUS:
             return {"late": "next_round", **content}
         return content
+
+    @model_validator(mode="after")
+    def _every_field_counts(self) -> Self:
+        for field, remedy in left_aside(self.model_dump()):
+            value = getattr(self, field)
+            if value != type(self).model_fields[field].default:
+                raise misfit(field, value, remedy)
+        return self
 
     @model_validator(mode="after")
     def _asynchronous_fits(self) -> Self:

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fedcore.errors import amount
+from fedcore.errors import amount, listing
 from fedcore.explain.figures import Drawing, drawings
 from fedcore.explain.outcome import outcome_of
 from fedcore.explain.page import PAGE, STYLE
 from fedcore.explain.report_tables import HEADINGS, Story, tables_of
 from fedcore.explain.statistics_tables import read_statistics
-from fedcore.explain.wording import duration, listing, number, percent, size
+from fedcore.explain.wording import duration, number, percent, size
 from fedcore.metrics import Scores
 
 if TYPE_CHECKING:

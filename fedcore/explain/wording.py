@@ -36,14 +36,6 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def listing(names: Iterable[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    known = list(names)
-    if len(known) < 2:
-        return "".join(known)
-    return f"{', '.join(known[:-1])} and {known[-1]}"
-
-
 def ranges(numbers: Iterable[int]) -> str:
     """Rounds, with neighbours drawn together: `1-3, 7`."""
     spans: list[list[int]] = []
