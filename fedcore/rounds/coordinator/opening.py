@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -88,7 +89,8 @@ def welcome(desk: Desk) -> dict[str, Hello]:
     """Wait for the parties' hellos: for all, or for the quorum once the deadline has passed.
 
     The guest's is always needed: it brings the initial model. Raises `RunMismatch` when a hello
-    does not fit and the quorum cannot do without it, `QuorumNotMet` when too few have come.
+    does not fit and the quorum cannot do without it, `QuorumNotMet` when too few have come,
+    `TaskFileError` when those of one modality are too few for a robust strategy.
     """
     limit = desk.task.federation.deadline
     until = None if limit is None else desk.watch.clock() + limit
@@ -112,8 +114,27 @@ def welcome(desk: Desk) -> dict[str, Hello]:
             f"({_absent(desk, hellos)}): start the missing ones and run the same command again; "
             "a refusal stays: agree with that party and start a new training with --run NAME"
         )
+    _require_promise_in_each_modality(desk, hellos)
     note_welcomed(desk, hellos)
     return hellos
+
+
+def _require_promise_in_each_modality(desk: Desk, hellos: dict[str, Hello]) -> None:
+    """Raise `TaskFileError` where those of a modality are too few for what the strategy promises.
+
+    An encoder is combined among its own parties alone.
+    """
+    federation = desk.task.federation
+    found = Counter(hello.modality for hello in hellos.values() if hello.modality is not None)
+    for modality, count in sorted(found.items()):
+        if count < federation.least_updates:
+            needed = amount(federation.least_updates, "party", "parties")
+            remedy = (
+                f"{federation.strategy} needs {needed} of each modality for that and {modality} "
+                f"has {count}; name fewer hostile ones or choose another strategy"
+            )
+            field, value = "federation.hostile", federation.hostile
+            raise TaskFileError(problem("the task file", field, value, remedy))
 
 
 def _await_word(desk: Desk, member: Member, until: float | None) -> None:
