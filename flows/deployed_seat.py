@@ -23,6 +23,7 @@ from fedcore.rounds.messages import Agreement, Member
 from fedcore.rounds.waiting import Watch
 from flows.hub import registry
 from flows.hub.home import Hub
+from flows.hub.reading import let_members_read
 from flows.hub.registry import PartyEntry
 from flows.weights import resolve
 from tasks.seat import COORDINATOR, Seat, patient
@@ -53,7 +54,8 @@ def read_task(task_file: str | Mapping[str, Any]) -> tuple[TaskFile, Path]:
 def take_seat(hub: Hub, wish: Wish, watch: Watch) -> Seat:
     """The coordinator's seat of a training, saved in the hub; the exchange is waited for.
 
-    A run that was founded before goes on as it was founded: with its parties and first weights.
+    From then on the members can read the run in the exchange. A run that was founded before goes
+    on as it was founded: with its parties and first weights.
     """
     task, path = read_task(wish.task_file)
     store = patient(open_store(hub.exchange, hub.exchange_environ()), watch)
@@ -76,7 +78,17 @@ def take_seat(hub: Hub, wish: Wish, watch: Watch) -> Seat:
         tracking_uri=hub.mlflow_url,
     )
     seat.save()
+    _let_read(hub, store, seat)
     return seat
+
+
+def _let_read(hub: Hub, store: ObjectStore, seat: Seat) -> None:
+    """Open the run to its members; the registry is not held while the exchange is waited for."""
+    members = [one.party_id for one in seat.members]
+    while True:
+        store.prepare()
+        with contextlib.suppress(Unreachable):
+            return let_members_read(hub, seat.run, members)
 
 
 def _same(founded: Agreement, wanted: Sequence[str] | None) -> bool:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from fedcore.audit.signing import SigningKey
 from fedcore.errors import FedcoreError
 from flows import doctor_machine, doctor_services
 from flows.doctor_finding import Finding, lacking, well
@@ -51,6 +52,7 @@ def look(home: Path) -> Iterator[Finding]:
     try:
         place = PartyHome.load(home)
         environ = checked_environ(place)
+        ledger = place.membership(SigningKey.load(place.key_path))
     except FedcoreError as fault:
         yield lacking("party home", str(fault))
         return
@@ -60,9 +62,7 @@ def look(home: Path) -> Iterator[Finding]:
     if place.exchange.kind == "s3":
         way = Way("exchange line", place.exchange.location, "S3")
         yield from _line(place, way, lambda answer: answer.status_code < 500)
-    yield from doctor_services.exchange_of(
-        place.exchange, place.party_id, environ, str(place.party_file)
-    )
+    yield from doctor_services.exchange_of(place.exchange, place.party_id, environ, ledger)
     way = Way("prefect line", f"{place.prefect_url.rstrip('/')}/health", "HTTP")
     yield from _line(place, way, lambda answer: answer.status_code == httpx.codes.OK)
     yield own_pool(place, environ)

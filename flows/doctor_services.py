@@ -8,14 +8,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from fedcore.audit.ledger import Ledger
 from fedcore.config import Address, PartyFile
 from fedcore.config.party import parse_address
 from fedcore.errors import Conflict, FedcoreError, NotAllowed
 from fedcore.exchange.opening import open_store
 from fedcore.exchange.store import ObjectStore
+from fedcore.rounds import departure, sealed
 from flows.doctor_finding import Finding, lacking, well
 from flows.doctor_machine import INSTALL
 
+FIRST = b"first"
 PATIENCE = 5.0  # seconds for Prefect's answer
 DEFAULT_TRACKING = "mlflow.db in the current folder"
 
@@ -75,17 +78,20 @@ def exchange(party_file: PartyFile, path: Path, environ: Mapping[str, str]) -> I
 
 
 def exchange_of(
-    address: Address, party: str, environ: Mapping[str, str], where: str = ""
+    address: Address, party: str, environ: Mapping[str, str], ledger: Ledger | None = None
 ) -> Iterator[Finding]:
     """Whether the exchange at `address` can be used by the party, and writes once.
 
-    With `where`, the party's credentials are expected to be limited to its own folder.
+    With the `ledger` of a party's home, what is written is noted there, and the party's
+    credentials are expected to be limited to its own folder.
     """
     try:
         store = open_store(address, environ)
-        if address.kind == "s3" and not where:  # a share that is not mounted is no folder to make
+        if (
+            address.kind == "s3" and ledger is None
+        ):  # a share that is not mounted is no folder to make
             store.prepare()
-        key = _probe(store, party)
+        key = _probe(store, party) if ledger is None else _noted(store, party, ledger)
     except FedcoreError as fault:
         yield lacking("exchange", str(fault))
         return
@@ -102,10 +108,19 @@ def _probe(store: ObjectStore, party: str) -> str:
     token = secrets.token_hex(8)
     try:
         key = f"doctor/{party}/{token}"
-        store.put_once(key, b"first")
+        store.put_once(key, FIRST)
     except NotAllowed:
         key = f"parties/{party}/doctor/{token}"
-        store.put_once(key, b"first")
+        store.put_once(key, FIRST)
+    store.get(key)
+    return key
+
+
+def _noted(store: ObjectStore, party: str, ledger: Ledger) -> str:
+    """`_probe` in the party's own folder, noted before it leaves the hospital."""
+    key = f"parties/{party}/doctor/{secrets.token_hex(8)}"
+    departure.note_departure(ledger, "probe", sealed.reference(key, FIRST))
+    store.put_once(key, FIRST)
     store.get(key)
     return key
 

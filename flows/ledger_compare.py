@@ -88,9 +88,7 @@ def _require_named(store: ObjectStore, party: str, run: str, entries: list[Entry
     """Whatever lies under the party's prefix must stand in its ledger as left."""
     noted = {str(entry.subject.get("key")) for entry in entries if entry.kind == LEFT}
     folder = keys.party_folder(party, run)
-    # Terms tell processes of one party apart and hold nothing of it.
-    found = [key for key in store.keys(folder) if not key.startswith(f"{folder}terms/")]
-    missing = [key for key in found if key not in noted]
+    missing = [key for key in store.keys(folder) if key not in noted]
     if missing:
         raise LedgerBroken(
             f"ledger: entry {len(entries)} is missing: {missing[0]} has left and no entry says "

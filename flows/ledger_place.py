@@ -15,7 +15,7 @@ from fedcore.errors import InputError, nearest, problem
 from flows.hub.home import FILE as HUB_FILE
 from flows.hub.home import Hub
 from flows.launch import STATE
-from flows.party.home import PARTY_FILE, PartyHome
+from flows.party.home import MEMBERSHIP, PARTY_FILE, PartyHome
 from tasks.seat import COORDINATOR, Seat
 
 
@@ -42,11 +42,12 @@ class Place:
                 f"{self.name}: no run was ever here: name a training's folder with --output, "
                 "or a home with --home"
             )
-        if name is None and len(known) > 1:
+        trainings = [one for one in known if one != MEMBERSHIP]
+        if name is None and len(trainings) > 1:
             raise InputError(f"{self.name}: it holds several runs: name one: {', '.join(known)}")
         if name is not None and name not in known:
             raise InputError(problem(self.name, "run", name, nearest(name, known)))
-        return RunFolder(self, name or known[0])
+        return RunFolder(self, name or (trainings or known)[0])
 
 
 @dataclass(frozen=True)

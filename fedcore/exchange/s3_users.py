@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from fedcore.errors import NotAllowed, NotThere, Unreachable
-from fedcore.exchange.party_policy import party_policy
+from fedcore.exchange.party_policy import Policy, party_policy
 from fedcore.exchange.s3_answers import CREDENTIALS, silence
 
 POLICY = "fedcore-party"
@@ -40,27 +40,38 @@ class Credentials:
 
 
 def create_party_user(
-    endpoint: str, environ: Mapping[str, str], bucket: str, party_id: str
+    endpoint: str,
+    environ: Mapping[str, str],
+    bucket: str,
+    party_id: str,
+    runs: Sequence[str] = (),
 ) -> Credentials:
     """Make the party's user with a key of its own; one that is there is replaced.
 
-    `environ` holds the coordinator's AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY [, AWS_CA_BUNDLE].
+    `runs` are the trainings that it may read; `environ` holds the coordinator's
+    AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY [, AWS_CA_BUNDLE].
     Raises `NotAllowed` or `Unreachable`, each in one sentence.
     """
     iam, name = _Users(endpoint, environ), _name(party_id)
     iam.remove(name)
     iam.ask("create_user", UserName=name)
-    document = json.dumps(party_policy(bucket, party_id))
-    iam.ask("put_user_policy", UserName=name, PolicyName=POLICY, PolicyDocument=document)
+    iam.allow(name, party_policy(bucket, party_id, runs))
     made = iam.ask("create_access_key", UserName=name)["AccessKey"]
     return Credentials(made["AccessKeyId"], made["SecretAccessKey"])
 
 
-def rotate_party_user(
-    endpoint: str, environ: Mapping[str, str], bucket: str, party_id: str
-) -> Credentials:
-    """New keys for the party; all older ones, its self-made ones too, are dead at once."""
-    return create_party_user(endpoint, environ, bucket, party_id)
+def let_read(
+    endpoint: str,
+    environ: Mapping[str, str],
+    bucket: str,
+    party_id: str,
+    runs: Sequence[str],
+) -> None:
+    """Let the party's user read the trainings `runs` and no others; its keys stay.
+
+    Raises `NotThere` if it has no user, `NotAllowed` or `Unreachable`.
+    """
+    _Users(endpoint, environ).allow(_name(party_id), party_policy(bucket, party_id, runs))
 
 
 def remove_party_user(endpoint: str, environ: Mapping[str, str], party_id: str) -> None:
@@ -80,6 +91,11 @@ class _Users:
         with self._translated(verb):
             call: Callable[..., Any] = getattr(self._api, verb)
             return call(**details)
+
+    def allow(self, name: str, policy: Policy) -> None:
+        """Give a user this policy in place of the one that it has."""
+        document = json.dumps(policy)
+        self.ask("put_user_policy", UserName=name, PolicyName=POLICY, PolicyDocument=document)
 
     def remove(self, name: str) -> None:
         """Take a user away; SeaweedFS keeps policies of users who are gone, so those go first."""

@@ -38,6 +38,10 @@ WORDS = {
     "scores": "how well the common network does on validation patients: counts and histograms, "
     "where they may leave",
     "test scores": "the same on the test patients",
+    "term": "the word that a process at the hospital begins to act in the training: run, party, a "
+    "number and a random word",
+    "identity": "the hospital's public key, said once for each kit",
+    "probe": "a few letters by which fedcore doctor tried whether the exchange can be written",
     "pending notice": "the word that a person has yet to approve the training",
     "refusal": "the word that the hospital takes no part, and why",
 }

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 
+from fedcore.audit.ledger import Ledger
 from fedcore.audit.signing import SigningKey
 from fedcore.config.base import Section
 from fedcore.errors import Conflict, Refused, RunMismatch
 from fedcore.exchange import keys
 from fedcore.exchange.store import ObjectStore
-from fedcore.rounds import sealed
+from fedcore.rounds import departure, sealed
 
 
 class Identity(Section):
@@ -30,12 +31,17 @@ def mark_of(token: str) -> str:
 
 
 def publish_identity(
-    store: ObjectStore, party: str, serial: int, mark: str, key: SigningKey
+    store: ObjectStore, ledger: Ledger, party: str, kit: tuple[int, str], key: SigningKey
 ) -> Identity:
-    """Say who the party is; the same again is quiet. `RunMismatch` if another key said it."""
+    """Say who the party is; the same again is quiet. `RunMismatch` if another key said it.
+
+    `kit` is its serial number and mark; the party's `ledger` notes it before it leaves.
+    """
+    serial, mark = kit
     message = Identity(party=party, serial=serial, public_key=key.public)
+    place = keys.identity(party, serial, mark)
     try:
-        sealed.publish(store, keys.identity(party, serial, mark), message, key)
+        departure.send(store, ledger, key, "identity", place, message)
     except Conflict:
         raise RunMismatch(
             f"party {party}: somebody joined with this kit and another key: use the folder that "

@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from fedcore.audit.ledger import Ledger
 from fedcore.audit.signing import SigningKey
 from fedcore.config.base import Section
 from fedcore.errors import Conflict, Superseded
 from fedcore.exchange import keys
 from fedcore.exchange.store import ObjectStore
-from fedcore.rounds import sealed
+from fedcore.rounds import departure, sealed
 
 NUMBER = re.compile(r"/terms/(\d{5})\.json$")
 # Seconds between two looks of somebody who only waits; before a decision everyone looks.
@@ -73,18 +74,31 @@ def take(
     term: tuple[str, str, str],
     random: Callable[[int], bytes],
     clock: Callable[[], float],
+    ledger: Ledger | None = None,
 ) -> Fence:
-    """Take the next term; `term` is the run, the owner and the folder of its objects."""
+    """Take the next term; `term` is the run, the owner and the folder of its objects.
+
+    A party's `ledger` notes the claim before it leaves.
+    """
     run, owner, folder = term
     number, nonce = _newest(store, folder) + 1, random(16).hex()
     while True:
         claim = Term(run=run, owner=owner, number=number, nonce=nonce)
         try:
-            sealed.publish(store, keys.term(folder, number), claim, key)
+            _claim(store, key, keys.term(folder, number), claim, ledger)
         except Conflict:  # somebody began at the same moment: after him, then
             number += 1
             continue
         return Fence(store, folder, owner, number, clock)
+
+
+def _claim(
+    store: ObjectStore, key: SigningKey, place: str, claim: Term, ledger: Ledger | None
+) -> None:
+    if ledger is None:
+        sealed.publish(store, place, claim, key)
+    else:
+        departure.send(store, ledger, key, "term", place, claim)
 
 
 def _newest(store: ObjectStore, folder: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,7 +114,8 @@ def _hand_out(
     _require_place(wish.kit)
     pools.ensure_pools(hub.prefect_environ(), [wish.name])
     token = secrets.token_urlsafe(32)
-    user = _exchange_user(hub, wish)
+    runs = known.runs if known else ()
+    user = _exchange_user(hub, wish, runs)
     entry = PartyEntry(
         party_id=wish.name,
         role=role,
@@ -125,6 +126,7 @@ def _hand_out(
         access_key=user.access_key,
         public_key=known.public_key if known else None,
         known_serial=known.known_serial if known else 0,
+        runs=runs,
     )
     registry.save(hub, entry)
     auth = prefect_users.add_user(hub, wish.name)
@@ -156,11 +158,12 @@ def _kit(hub: Hub, entry: PartyEntry, token: str, user: Credentials, auth: str) 
     )
 
 
-def _exchange_user(hub: Hub, wish: Wish) -> Credentials:
+def _exchange_user(hub: Hub, wish: Wish, runs: Sequence[str]) -> Credentials:
     """A user of our own exchange, or the keys that the exchange's owner gave for the party."""
     if wish.credentials is None:
         place = hub.exchange
-        return create_party_user(place.location, hub.exchange_environ(), place.bucket, wish.name)
+        environ = hub.exchange_environ()
+        return create_party_user(place.location, environ, place.bucket, wish.name, runs)
     given = read_secrets(wish.credentials)
     missing = next((name for name in GIVEN if name not in given), None)
     if missing:

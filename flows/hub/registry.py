@@ -23,7 +23,10 @@ Status = Literal["invited", "joined", "revoked"]
 
 
 class PartyEntry(Section):
-    """What the hub knows of a party. `known_serial` is the kit by which the key was last said."""
+    """What the hub knows of a party. `known_serial` is the kit by which the key was last said.
+
+    `runs` are the trainings that its user at the exchange may read, the newest last.
+    """
 
     party_id: str
     role: Role
@@ -34,6 +37,7 @@ class PartyEntry(Section):
     access_key: str
     public_key: str | None = None
     known_serial: int = 0
+    runs: tuple[str, ...] = ()
 
     @field_validator("party_id")
     @classmethod

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from fedcore.audit.ledger import Ledger
+from fedcore.audit.signing import SigningKey
 from fedcore.config.party import Address, CoordinatorRef, PartyFile, load_party_file, parse_address
 from fedcore.errors import InputError, PartyFileError
 from flows.secrets_file import read_secrets
 
 DEFAULT_HOME = Path("hospital")
 PARTY_FILE = "party_config.json"
+MEMBERSHIP = "_membership"  # no training can be called so
 NEEDED = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "PREFECT_API_AUTH_STRING")
 
 
@@ -98,6 +102,18 @@ class PartyHome:
     def key_path(self) -> Path:
         """The party's signing key, where `Seat.key_path` looks for it."""
         return self.home / "keys" / f"party-{self.party_id}.key"
+
+    @property
+    def membership_path(self) -> Path:
+        """The ledger of what left in no training, where a run called `_membership` would have it.
+
+        It goes with the key that signs it.
+        """
+        return self.home / "runs" / MEMBERSHIP / "ledger" / f"{self.key_path.stem}.jsonl"
+
+    def membership(self, key: SigningKey) -> Ledger:
+        """That ledger, verified as it opens; `LedgerBroken` if it is not what `key` signed."""
+        return Ledger(self.membership_path, key, time.time)
 
     @property
     def secrets_path(self) -> Path:

@@ -136,16 +136,20 @@ def _data(home: Path, order: Order) -> str:
 
 
 def _put_key_aside(place: PartyHome, kit: Kit) -> None:
-    """Keep the old key: it signed the ledgers and messages of the past."""
+    """Keep the old key and its ledger: it signed the ledgers and messages of the past."""
     if place.key_path.exists():
-        aside = place.key_path.with_suffix(f".before-kit-{kit.serial}.key")
-        place.key_path.rename(aside)
+        aside = f".before-kit-{kit.serial}"
+        place.key_path.rename(place.key_path.with_suffix(f"{aside}.key"))
+        ledger = place.membership_path
+        if ledger.exists():
+            ledger.rename(ledger.with_suffix(f"{aside}.jsonl"))
 
 
 def _tell(place: PartyHome, kit: Kit, key: SigningKey, environ: Mapping[str, str]) -> None:
     again = "all is in place here but this: run the same command again"
     try:
         store = open_store(place.exchange, {**environ, **place.environ()})
-        publish_identity(store, kit.party_id, kit.serial, mark_of(kit.token), key)
+        ledger = place.membership(key)
+        publish_identity(store, ledger, kit.party_id, (kit.serial, mark_of(kit.token)), key)
     except Unreachable as away:
         raise FedcoreError(f"{away}; {again}") from None

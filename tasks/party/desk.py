@@ -48,7 +48,7 @@ def desk_at(seat: str) -> party.Desk:
     watch = voice_of(seat).watch()
     spool = place.folder / "runs" / place.run / "spool" / place.owner
     spool.mkdir(parents=True, exist_ok=True)
-    store, key = place.store(watch), place.key()
+    store, key, ledger = place.store(watch), place.key(), place.ledger()
     with contextlib.suppress(NotAllowed):  # a party's credentials may not see the bucket itself
         store.prepare()
     term = (place.run, place.owner, keys.party_folder(place.owner, place.run))
@@ -58,7 +58,7 @@ def desk_at(seat: str) -> party.Desk:
         member=place.member(place.owner),
         store=store,
         key=key,
-        ledger=place.ledger(),
+        ledger=ledger,
         watch=watch,
         code_version=fedcore.__version__,
         cohort=cohort_at(seat),
@@ -70,7 +70,7 @@ def desk_at(seat: str) -> party.Desk:
         ),
         spool=spool,
         modality=place.modality,
-        fence=terms.take(store, key, term, os.urandom, watch.clock),
+        fence=terms.take(store, key, term, os.urandom, watch.clock, ledger),
         pinned_coordinator=place.coordinator_key,
         public=partial(_public_at, seat) if place.pretrain else None,
         leaving=place.policy.leaving if place.policy else EVERYTHING,

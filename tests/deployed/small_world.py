@@ -27,6 +27,7 @@ from worker_story import api
 from fedcore.config.task import TaskFile
 from fedcore.exchange import codec, keys
 from fedcore.exchange.opening import open_store
+from fedcore.exchange.s3_users import create_party_user
 from fedcore.params import digest
 from fedcore.rounds import sealed
 from fedcore.rounds.messages import Agreement, End, Record
@@ -91,7 +92,13 @@ class SmallWorld:
         }
         (home / "party_config.json").write_text(json.dumps(party_file))
         (home / "policy.yaml").write_text("decide: accept\n")
-        secret = {**self.seaweedfs.environ, "PREFECT_API_AUTH_STRING": f"party-{party}:x"}
+        place = (self.seaweedfs.endpoint, self.seaweedfs.environ, self.hub.exchange.bucket)
+        user = create_party_user(*place, party)
+        secret = {
+            "AWS_ACCESS_KEY_ID": user.access_key,
+            "AWS_SECRET_ACCESS_KEY": user.secret_key,
+            "PREFECT_API_AUTH_STRING": f"party-{party}:x",
+        }
         lines = "".join(f"{name}={value}\n" for name, value in secret.items())
         (home / "secrets.env").touch(mode=0o600)
         (home / "secrets.env").write_text(lines)
@@ -101,7 +108,7 @@ class SmallWorld:
             serial=1,
             mark=secrets.token_hex(16),
             status="joined",
-            access_key="x",
+            access_key=user.access_key,
             public_key=key.public,
             known_serial=1,
         )

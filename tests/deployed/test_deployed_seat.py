@@ -15,12 +15,16 @@ from rounds_story import key_of, task_file
 from servers import SeaweedFS
 
 from fedcore.audit.signing import SigningKey
-from fedcore.errors import Interrupted
+from fedcore.errors import Interrupted, NotAllowed
+from fedcore.exchange import keys
+from fedcore.exchange.opening import open_store
+from fedcore.exchange.s3_users import create_party_user
+from fedcore.exchange.store import ObjectStore
 from fedcore.rounds import coordinator
 from fedcore.rounds.coordinator import Desk
 from fedcore.rounds.waiting import Watch
 from flows.deployed_seat import Wish, take_seat
-from flows.hub import registry
+from flows.hub import reading, registry
 from flows.hub.home import Hub
 from flows.hub.registry import PartyEntry
 from flows.hub.secret_store import FILE
@@ -29,12 +33,16 @@ pytestmark = pytest.mark.servers
 
 
 def hub_at(folder: Path, port: int, seaweedfs: SeaweedFS) -> Hub:
-    """A hub whose exchange answers at `port`, with one party that joined and one yet to come."""
+    """A hub whose exchange answers at `port`, with one party that joined and one yet to come.
+
+    Both have users of their own at the exchange.
+    """
     hub = Hub.create(folder / "hub", {"s3": port, "prefect": 1, "mlflow": 2})
     path = hub.home / "secrets" / FILE
     path.write_text(
         json.dumps({**json.loads(path.read_text()), "exchange": [*seaweedfs.environ.values()]})
     )
+    place = (seaweedfs.endpoint, seaweedfs.environ, hub.exchange.bucket)
     for party, role, status in (("1", "guest", "joined"), ("2", "host", "invited")):
         entry = PartyEntry(
             party_id=party,
@@ -42,7 +50,7 @@ def hub_at(folder: Path, port: int, seaweedfs: SeaweedFS) -> Hub:
             serial=1,
             mark=secrets.token_hex(16),
             status=status,
-            access_key="x",
+            access_key=create_party_user(*place, party).access_key,
             public_key=key_of(party).public,
             known_serial=int(status == "joined"),
         )
@@ -113,3 +121,32 @@ def test_a_training_that_is_stopped_while_it_waits_for_the_exchange_ends(
         line.cut()
         with pytest.raises(Interrupted):
             take_seat(hub, Wish(task_file().to_yaml(), "one"), Watch(time.monotonic, stopped))
+
+
+def test_a_training_can_be_read_by_its_members_and_by_nobody_else(
+    seaweedfs: SeaweedFS, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = hub_at(tmp_path, int(seaweedfs.endpoint.rpartition(":")[2]), seaweedfs)
+    everything = open_store(hub.exchange, hub.exchange_environ())
+    everything.prepare()
+    member, other = (_store_of(hub, seaweedfs, party) for party in ("1", "2"))
+    monkeypatch.setattr(reading, "MOST", 2)
+    watch = Watch(time.monotonic, lambda _: None)
+    for run in ("a", "b", "c", "b"):
+        everything.put_once(f"{keys.coordinator_folder(run)}word", b"for members")
+        seat = take_seat(hub, Wish(task_file().to_yaml(), run), watch)
+        assert [one.party_id for one in seat.members] == ["1"]
+        assert member.get(f"{keys.coordinator_folder(run)}word") == b"for members"
+        for act in (other.get, other.keys):
+            with pytest.raises(NotAllowed):
+                act(f"{keys.coordinator_folder(run)}word")
+    assert registry.entry(hub, "1").runs == ("c", "b")
+    with pytest.raises(NotAllowed):
+        member.get(f"{keys.coordinator_folder('a')}word")
+
+
+def _store_of(hub: Hub, seaweedfs: SeaweedFS, party: str) -> ObjectStore:
+    place = (seaweedfs.endpoint, seaweedfs.environ, hub.exchange.bucket)
+    made = create_party_user(*place, party)
+    environ = {"AWS_ACCESS_KEY_ID": made.access_key, "AWS_SECRET_ACCESS_KEY": made.secret_key}
+    return open_store(hub.exchange, environ)

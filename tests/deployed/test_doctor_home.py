@@ -12,7 +12,10 @@ from command_story import ROOT
 from servers import free_ports
 from small_world import SmallWorld
 
+from fedcore.audit.signing import SigningKey
+from fedcore.exchange.opening import open_store
 from flows.doctor_party import Way, clock
+from flows.party.home import PartyHome
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(400)]
 WAY = Way("prefect line", "https://hub.example/api/health", "HTTP")
@@ -42,6 +45,20 @@ def test_a_home_whose_ways_are_open_is_well(world: SmallWorld):
         "party-2 is there, and the credential is taken",
     ):
         assert line in said
+
+
+def test_what_the_doctor_writes_stands_in_a_ledger(world: SmallWorld):
+    place = PartyHome.load(world.home("2"))
+    store = open_store(place.exchange, place.environ())
+    doctor(place.home)
+    story = place.membership(SigningKey.load(place.key_path)).story()
+    noted = {one["key"]: one["object"] for kind, one in story if kind == "left"}
+    there = store.keys("parties/2/doctor/")
+    assert there
+    assert {noted[key] for key in there} == {"probe"}
+    command = [sys.executable, "-m", "flows.cli", "ledger", "verify", "_membership"]
+    done = subprocess.run([*command, "--home", str(place.home)], cwd=ROOT, check=False)
+    assert done.returncode == 0
 
 
 def test_a_closed_way_says_what_to_ask_the_network_team_for(world: SmallWorld, tmp_path):

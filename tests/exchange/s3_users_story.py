@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,19 +45,26 @@ def store_of(seaweedfs, bucket: str, keys: Credentials) -> ObjectStore:
     return open_store(Address("s3", seaweedfs.endpoint, bucket), environ)
 
 
-def user(seaweedfs, bucket: str, party: str) -> Credentials:
-    return create_party_user(seaweedfs.endpoint, seaweedfs.environ, bucket, party)
+def user(seaweedfs, bucket: str, party: str, runs: Sequence[str] = ()) -> Credentials:
+    return create_party_user(seaweedfs.endpoint, seaweedfs.environ, bucket, party, runs)
 
 
 def make_ground(seaweedfs) -> Ground:
-    """A bucket of its own, with the party `a` in it."""
+    """A bucket of its own, with the party `a` in it, a member of run `r`."""
     bucket = f"users-{next(NUMBERS)}"
     root = Credentials(seaweedfs.access_key, seaweedfs.secret_key)
     store_of(seaweedfs, bucket, root).prepare()
     admin = access(seaweedfs, "s3", root)
-    for key in ("coordinator/r/a", "parties/b/r/x", "parties/ab/r/x", "elsewhere/x", "x"):
+    for key in (
+        "coordinator/r/a",
+        "coordinator/r2/x",
+        "parties/b/r/x",
+        "parties/ab/r/x",
+        "elsewhere/x",
+        "x",
+    ):
         admin.put_object(Bucket=bucket, Key=key, Body=b"not yours")
-    keys = user(seaweedfs, bucket, "a")
+    keys = user(seaweedfs, bucket, "a", ["r"])
     return Ground(
         bucket,
         admin,

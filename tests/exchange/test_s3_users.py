@@ -41,9 +41,9 @@ def test_a_party_writes_reads_and_lists_what_is_its_own(ground, tmp_path):
         ground.store.put_once("parties/a/r/hello.json", b"another")
 
 
-def test_a_party_reads_and_lists_what_the_coordinator_says(ground):
+def test_a_party_reads_and_lists_what_the_coordinator_says_in_its_training(ground):
     assert ground.store.get("coordinator/r/a") == b"not yours"
-    assert ground.store.keys("coordinator/") == ["coordinator/r/a"]
+    assert ground.store.keys("coordinator/r/") == ["coordinator/r/a"]
     assert not ground.store.exists("coordinator/r/missing")
 
 
@@ -70,7 +70,7 @@ def test_who_may_not_see_the_bucket_is_told_so(ground):
         ground.store.prepare()
 
 
-FOREIGN = ["parties/b/r/x", "parties/ab/r/x", "elsewhere/x", "x"]
+FOREIGN = ["coordinator/r2/x", "parties/b/r/x", "parties/ab/r/x", "elsewhere/x", "x"]
 SNEAKING = [
     "parties/a/../b/r/x",
     "parties/a/%2e%2e/b/r/x",
@@ -150,9 +150,22 @@ def test_no_spelling_of_a_key_leads_elsewhere(ground, key):
 
 @pytest.mark.parametrize(
     "prefix",
-    ["", "p", "parties", "parties/", "parties/a", "parties/b/", "parties/ab/", "elsewhere/", "c"],
+    [
+        "",
+        "p",
+        "parties",
+        "parties/",
+        "parties/a",
+        "parties/b/",
+        "parties/ab/",
+        "elsewhere/",
+        "c",
+        "coordinator/",
+        "coordinator/r",
+        "coordinator/r2/",
+    ],
 )
-def test_only_its_own_folder_and_the_coordinators_can_be_listed(ground, prefix):
+def test_only_its_own_folder_and_its_trainings_can_be_listed(ground, prefix):
     place = {"Bucket": ground.bucket, "Prefix": prefix}
     assert status(lambda: ground.s3.list_objects_v2(**place)) == 403
     assert status(lambda: ground.s3.list_objects(**place)) == 403
@@ -160,7 +173,7 @@ def test_only_its_own_folder_and_the_coordinators_can_be_listed(ground, prefix):
     assert status(lambda: ground.s3.list_multipart_uploads(**place)) == 403
 
 
-@pytest.mark.parametrize("prefix", ["parties/a/../b/", "coordinator/../", "parties/a/../"])
+@pytest.mark.parametrize("prefix", ["parties/a/../b/", "coordinator/r/../", "parties/a/../"])
 def test_a_listing_does_not_climb(ground, prefix):
     found = ground.s3.list_objects_v2(Bucket=ground.bucket, Prefix=prefix)
     assert found.get("Contents", []) == []
@@ -191,7 +204,7 @@ BUCKET_VERBS: dict[str, dict[str, Any]] = {
     "delete_bucket": {},
     "get_bucket_policy": {},
     "delete_bucket_policy": {},
-    "put_bucket_policy": {"Policy": json.dumps(party_policy("x", "a"))},
+    "put_bucket_policy": {"Policy": json.dumps(party_policy("x", "a", ["r"]))},
     "put_bucket_acl": {"ACL": "public-read"},
     "put_bucket_versioning": {"VersioningConfiguration": {"Status": "Enabled"}},
     "put_bucket_cors": {

@@ -10,8 +10,8 @@ from fedcore.exchange.party_policy import aws_policy, party_policy
 from fedcore.exchange.s3_users import (
     Credentials,
     create_party_user,
+    let_read,
     remove_party_user,
-    rotate_party_user,
 )
 
 pytestmark = pytest.mark.servers
@@ -34,11 +34,29 @@ def test_after_a_revocation_every_key_is_dead_at_once_also_one_made_in_secret(se
 def test_after_a_rotation_the_new_key_works_and_no_older_one(seaweedfs, ground):
     old = user(seaweedfs, ground.bucket, "renewed")
     made = access(seaweedfs, "iam", old).create_access_key()["AccessKey"]
-    new = rotate_party_user(seaweedfs.endpoint, seaweedfs.environ, ground.bucket, "renewed")
+    new = create_party_user(seaweedfs.endpoint, seaweedfs.environ, ground.bucket, "renewed")
     for keys in (old, Credentials(made["AccessKeyId"], made["SecretAccessKey"])):
         with pytest.raises(NotAllowed):
             store_of(seaweedfs, ground.bucket, keys).keys("parties/renewed/")
     assert store_of(seaweedfs, ground.bucket, new).keys("parties/renewed/") == []
+
+
+def test_what_it_may_read_changes_at_once_and_its_keys_stay(seaweedfs, ground):
+    keys = user(seaweedfs, ground.bucket, "member")
+    store = store_of(seaweedfs, ground.bucket, keys)
+    for runs in (["r"], ["r2"], ["r", "r2"], []) * 3:
+        let_read(seaweedfs.endpoint, seaweedfs.environ, ground.bucket, "member", runs)
+        for run, key in (("r", "coordinator/r/a"), ("r2", "coordinator/r2/x")):
+            if run in runs:
+                assert store.get(key) == b"not yours"
+                assert store.keys(f"coordinator/{run}/") == [key]
+            else:
+                with pytest.raises(NotAllowed):
+                    store.get(key)
+                with pytest.raises(NotAllowed):
+                    store.keys(f"coordinator/{run}/")
+    with pytest.raises(NotThere):
+        let_read(seaweedfs.endpoint, seaweedfs.environ, ground.bucket, "nobody", ["r"])
 
 
 def test_users_survive_a_kill_of_the_server(seaweedfs, ground):
@@ -70,7 +88,10 @@ def test_errors_are_sentences_without_secrets(seaweedfs, ground):
 
 def test_on_aws_the_policy_also_forbids_to_replace_an_object():
     policy = aws_policy("lung", "a")
-    assert policy["Statement"][:3] == party_policy("lung", "a")["Statement"]
+    plain = party_policy("lung", "a", ())["Statement"]
+    assert policy["Statement"][0] == plain[0]
+    read = policy["Statement"][1]["Resource"]
+    assert read == [*plain[1]["Resource"], "arn:aws:s3:::lung/coordinator/*"]
     denied = [one for one in policy["Statement"] if one["Effect"] == "Deny"]
     assert denied[0]["Condition"]["Null"] == {"s3:if-none-match": "true"}
     granted = {word for one in policy["Statement"][:-1] for word in one["Action"]}

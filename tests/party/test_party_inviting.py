@@ -56,7 +56,7 @@ def opens_prefect(hub, kit: Kit) -> bool:
 
 def may_read(hub, kit: Kit) -> bool:
     try:
-        open_store(hub.exchange, kit.secrets).keys("coordinator/")
+        open_store(hub.exchange, kit.secrets).keys(f"parties/{kit.party_id}/")
     except NotAllowed:
         return False
     return True

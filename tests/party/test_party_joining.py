@@ -10,6 +10,7 @@ import pytest
 from certifi import contents
 from membership_story import hub_at, joined_with, kit_of, secrets_of
 
+from fedcore.audit.ledger import verify
 from fedcore.audit.signing import SigningKey
 from fedcore.errors import FedcoreError, InputError, PartyFileError, RunMismatch
 from fedcore.exchange import keys
@@ -96,7 +97,8 @@ def test_a_newer_kit_renews_the_credentials_and_keeps_key_data_and_policy(hub, t
     again = joined_with(newer, tmp_path / "hospital")
     after = everything(again.home)
     changed = {name for name in after if after[name] != before.get(name)}
-    assert changed == {"secrets.env", "joined.json"}
+    ledger = "runs/_membership/ledger/party-munich.jsonl"
+    assert changed == {"secrets.env", "joined.json", ledger}
     assert again.data == tmp_path
     assert read_secrets(again.secrets_path) == newer.secrets | {"HTTPS_PROXY": "http://proxy:1"}
     (party,) = registry.joined(hub)
@@ -113,8 +115,13 @@ def test_a_new_key_comes_with_a_new_kit_alone_and_the_old_one_is_kept(hub, tmp_p
     new = SigningKey.load(again.key_path).public
     assert new != old
     assert registry.joined(hub)[0].public_key == new
-    kept = [path for path in again.key_path.parent.iterdir() if path != again.key_path]
-    assert [SigningKey.load(path).public for path in kept] == [old]
+    [kept] = [path for path in again.key_path.parent.iterdir() if path != again.key_path]
+    assert SigningKey.load(kept).public == old
+    ledgers = {path.stem: path for path in again.membership_path.parent.iterdir()}
+    assert ledgers.keys() == {kept.stem, again.key_path.stem}
+    for name, public in ((kept.stem, old), (again.key_path.stem, new)):
+        [entry] = verify(ledgers[name], public)
+        assert entry.subject["object"] == "identity"
 
 
 def test_an_older_kit_another_party_and_another_coordinator_are_refused(hub, tmp_path):

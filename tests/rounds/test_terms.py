@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rounds_story import RUN, ByHand, Time, key_of
 
-from fedcore.errors import Superseded
+from fedcore.audit.ledger import Ledger
+from fedcore.errors import Superseded, Unreachable
 from fedcore.exchange import keys
 from fedcore.exchange.memory import MemoryStore
 from fedcore.rounds import coordinator, terms
@@ -24,6 +26,13 @@ def counter() -> terms.Callable[[int], bytes]:
     """Other bytes at every call."""
     numbers = itertools.count()
     return lambda size: next(numbers).to_bytes(size, "big")
+
+
+class Away(MemoryStore):
+    """A store that takes nothing."""
+
+    def put_once(self, key: str, body: bytes | memoryview) -> None:
+        raise Unreachable("the test took the exchange away")
 
 
 def take(store: MemoryStore, time: Time, random=None) -> terms.Fence:
@@ -56,6 +65,19 @@ def test_the_newest_process_is_never_fenced() -> None:
     newest = take(store, time)
     newest.require()
     assert newest.number == 2
+
+
+def test_a_partys_ledger_notes_a_claim_before_it_leaves(tmp_path) -> None:
+    store, key = MemoryStore(), key_of("1")
+    ledger = Ledger(tmp_path / "ledger.jsonl", key, lambda: 0.0)
+    place = ("r", "1", keys.party_folder("1", "r"))
+    with pytest.raises(Unreachable):
+        terms.take(Away(), key, place, counter(), Time().clock, ledger)
+    terms.take(store, key, place, counter(), Time().clock, ledger)
+    [key_there] = store.keys("parties/1/r/terms/")
+    noted = [subject for kind, subject in ledger.story() if kind == "left"]
+    assert {(one["object"], one["key"]) for one in noted} == {("term", key_there)}
+    assert sha256(store.get(key_there)).hexdigest() in {one["sha256"] for one in noted}
 
 
 def test_two_that_begin_at_one_moment_get_terms_of_their_own() -> None:
