@@ -55,6 +55,7 @@ def test_hospitals_of_two_modalities_learn_together(world, change, tmp_path) -> 
     assert trained(world, task, "modal") == (digest(alone.best), digest(alone.final))
 
 
+@pytest.mark.long
 def test_clinical_tables_are_learned_from_by_the_parties_that_are_drawn(
     world, change, tmp_path
 ) -> None:
@@ -82,6 +83,7 @@ def test_rounds_that_close_with_the_first_replies(world, data, tmp_path) -> None
     assert trained(world, task, "early") == (digest(alone.best), digest(alone.final))
 
 
+@pytest.mark.long
 def test_rounds_that_take_one_reply_at_a_time_come_to_their_end(world) -> None:
     task = task_file(strategy="fedasync", epochs=3)
     trained(world, task, "single")
