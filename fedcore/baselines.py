@@ -53,7 +53,7 @@ OF_MANY = (
         "initial_v",
         "control",
     ),
-    *("weighting", "batch_norm", "clip_norm", "quorum", "deadline", "late"),
+    *("weighting", "batch_norm", "clip_norm", "participation", "quorum", "deadline", "late"),
     *("hostile", "selected", "max_norm"),
     *("buffer_size", "staleness_exponent", "max_staleness", "mixing"),
     *("head_epochs", "lam", "finetune_epochs"),

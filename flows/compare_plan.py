@@ -13,8 +13,7 @@ from fedcore.config.overriding import assignment, overridden
 from fedcore.config.party import require_plain_id
 from fedcore.config.reading import parse_yaml, read_text
 from fedcore.config.task import TaskFile
-from fedcore.errors import DataError, InputError, TaskFileError, problem
-from fedcore.explain.wording import amount
+from fedcore.errors import DataError, InputError, TaskFileError, amount, problem
 from fedcore.rounds.identity import run_id
 from flows import launch
 from flows.weights import IN_EXCHANGE, resolve

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from fedcore.explain.wording import amount
+from fedcore.errors import amount
 from flows.cli_screen import Screen, printable
 from tasks.voices import Voice
 

@@ -17,9 +17,10 @@ from fedcore.comparison.plan import POOLED, Comparison
 from fedcore.comparison.plot import drawing
 from fedcore.comparison.result import CellResult
 from fedcore.comparison.table import Row, Sheet, Spread, elsewhere, sheet_of
+from fedcore.errors import amount, listing
 from fedcore.explain.html import rendered, trusted
 from fedcore.explain.metric_words import title_of
-from fedcore.explain.wording import UNKNOWN, amount, listing
+from fedcore.explain.wording import UNKNOWN
 from fedcore.metrics import metrics_of
 
 FILES = ("comparison.md", "comparison.csv", "cells.csv", "comparison.html", "comparison.png")

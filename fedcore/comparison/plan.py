@@ -11,7 +11,8 @@ from pydantic import Field
 
 from fedcore.audit.durable import replace_with
 from fedcore.config.base import Section, validate
-from fedcore.config.overriding import assignment, overridden
+from fedcore.config.overriding import assignment, overridden, without
+from fedcore.config.strategy_fields import left_aside
 from fedcore.config.task import TaskFile
 from fedcore.errors import InputError, TaskFileError, problem
 
@@ -149,8 +150,9 @@ def personal_row(arm: str) -> str:
 def arms_of(content: Mapping[str, Any], strategies: str) -> tuple[Arm, ...]:
     """`fedavg,fedprox:mu=0.1` as arms over the task file's plain `content`.
 
-    A name may be followed by `:FIELD=VALUE`, fields of `federation`, as often as needed. Raises
-    `InputError` for names that stand twice, `TaskFileError` where the schema refuses an arm.
+    A name may be followed by `:FIELD=VALUE`, fields of `federation`, as often as needed. What the
+    task file says for another strategy alone is left out of an arm. Raises `InputError` for names
+    that stand twice, `TaskFileError` where the schema refuses an arm.
     """
     names = [name.strip() for name in strategies.split(",") if name.strip()]
     if not names or len(set(names)) < len(names):
@@ -162,6 +164,9 @@ def arms_of(content: Mapping[str, Any], strategies: str) -> tuple[Arm, ...]:
 def _arm(content: Mapping[str, Any], name: str) -> Arm:
     strategy, *settings = name.split(":")
     changed = overridden(content, "federation.strategy", strategy)
+    section = changed.get("federation")
+    unused = [field for field, _ in left_aside(section)] if isinstance(section, dict) else []
+    changed = without(changed, "federation", unused)
     for text in settings:
         field, value = assignment(text, f"{OPTION} {name}")
         changed = overridden(changed, f"federation.{field}", value)

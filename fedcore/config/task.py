@@ -134,6 +134,16 @@ class TaskFile(Section):
         return self
 
     @model_validator(mode="after")
+    def _draws_keep_the_promise(self) -> Self:
+        federation = self.federation
+        if self.model.modalities and federation.participation < 1 < federation.least_updates:
+            remedy = (
+                f"a draw may take too few of a modality for {federation.strategy}: leave it at 1"
+            )
+            raise misfit("federation.participation", federation.participation, remedy)
+        return self
+
+    @model_validator(mode="after")
     def _public_classes_agree(self) -> Self:
         stage = self.pretrain
         if stage is not None and stage.classes is not None:

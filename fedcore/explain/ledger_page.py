@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fedcore.errors import amount
 from fedcore.explain.html import rendered
-from fedcore.explain.wording import amount, size
+from fedcore.explain.wording import size
 
 if TYPE_CHECKING:
     from fedcore.audit.entry import Entry

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fedcore.errors import amount, listing
 from fedcore.explain.figures import Drawing, drawings
 from fedcore.explain.html import rendered, trusted
 from fedcore.explain.metric_words import HEADINGS, in_words
@@ -17,7 +18,7 @@ from fedcore.explain.outcome import outcome_of
 from fedcore.explain.page import BODY
 from fedcore.explain.report_tables import Story, tables_of
 from fedcore.explain.statistics_tables import read_statistics
-from fedcore.explain.wording import amount, duration, listing, number, percent, size
+from fedcore.explain.wording import duration, number, percent, size
 from fedcore.metrics import Scores
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from fedcore.explain.statistics_tables import DataStatistics, rows_of
 from fedcore.explain.wording import UNKNOWN, duration, number, percent, ranges, size
 from fedcore.metrics import AnyScores, Scores, average, metrics_of
 from fedcore.metrics_bins import area_under_roc, average_precision
+from fedcore.rounds.messages import NOT_INVITED
 
 if TYPE_CHECKING:
     from fedcore.config.task import TaskFile
@@ -195,7 +196,7 @@ def _absences(story: Story) -> Table:
     missed: dict[tuple[str, str], list[int]] = defaultdict(list)
     for record in story.records:
         for party, result in record.parties.items():
-            if result.status != ADMITTED:
+            if result.status not in (ADMITTED, NOT_INVITED):
                 missed[party, result.status].append(record.round)
     rows = [
         (story.label(party), reason, ranges(numbers))

@@ -19,6 +19,8 @@ Reason = str
 # deadline; it was still training when the round was full; it had replied, and the round was full.
 LATE, TRAINING, WAITING = "late", "training", "waiting"
 NOT_YET = frozenset({LATE, TRAINING, WAITING})
+# The status of a party that takes part and was not drawn for the round: no absence.
+NOT_INVITED = "not_invited"
 # More patients or images than any hospital has; sums of such numbers stay exact in float64.
 MOST = 10**12
 
@@ -97,11 +99,15 @@ class Refusal(Section):
 
 
 class Invitation(Section):
-    """Train from these weights, in this round; `memory` is what the strategy remembers."""
+    """Train from these weights, in this round; `memory` is what the strategy remembers.
+
+    `not_invited` names who takes part in the training and was not drawn for this round.
+    """
 
     run: str
     round: int = Field(ge=1)
     parties: tuple[str, ...]
+    not_invited: tuple[str, ...] = ()
     weights: ObjectRef
     task_hash: str
     clip_norm: float | None = None
@@ -242,7 +248,8 @@ def line(record: Record, task: TaskFile) -> str:
     """A round as one line, in the words of the field.
 
     `Epoch 10/50 - Guest Loss: 0.215 | Acc: 89.2% - Host Loss: 0.198 | ... - Federated Loss: ...`
-    For survival, the concordance index stands in the accuracy's place.
+    For survival, the concordance index stands in the accuracy's place. Who was not invited to the
+    round is left out.
     """
     roles = [result.role for result in record.parties.values()]
     survival, total = task.task_type == "survival", task.federation.epochs
@@ -251,6 +258,7 @@ def line(record: Record, task: TaskFile) -> str:
         if result.status == "admitted"
         else f"{_name(party, result, roles)} {result.status}"
         for party, result in sorted(record.parties.items(), key=_guest_first)
+        if result.status != NOT_INVITED
     ]
     parts.append(f"Federated {_numbers(record, survival)}")
     return f"Epoch {record.round}/{total} - " + " - ".join(parts)

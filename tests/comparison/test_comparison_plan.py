@@ -39,6 +39,17 @@ def test_a_cell_trains_by_its_arms_settings_at_its_seed():
     assert task.data == one.task.data
 
 
+def test_an_arm_leaves_out_what_the_task_file_says_for_another_strategy_alone():
+    fields = {**CONTENT["federation"], "strategy": "fedprox", "mu": 0.5, "weighting": "images"}
+    content = {**CONTENT, "federation": fields}
+    kept, dropped, robust = arms_of(content, "fedprox,fedavg,median:hostile=2")
+    assert (kept.task.federation.mu, dropped.task.federation.mu) == (0.5, 0.01)
+    assert dropped.task.federation.weighting == "images"
+    assert robust.task.federation.weighting == "patients"
+    with pytest.raises(TaskFileError, match=r"mu is 1.0: it counts with fedprox alone, not with"):
+        arms_of(content, "fedavg:mu=1")
+
+
 def test_a_comparison_reads_as_it_was_written(tmp_path):
     one = comparison("fedavg,fedprox:mu=0.5")
     one.save(tmp_path)

@@ -236,7 +236,7 @@ OTHER_VALUES = {
     "federation.batch_size": st.integers(1, 65_536) | st.just("full"),
     "federation.lr": st.floats(1e-9, 100),
     "federation.local_steps": st.none() | st.integers(1, 1000),
-    "federation.mu": st.floats(1e-9, 10),
+    "federation.server_lr": st.none() | st.floats(1e-9, 10),
     "federation.weighting": st.sampled_from(["patients", "images", "equal"]),
     "federation.clip_norm": st.none() | st.floats(1e-6, 1e6),
     "federation.quorum": st.none() | st.integers(1, 100),
