@@ -156,6 +156,19 @@ def problem(where: object, field: str, value: object, remedy: str) -> str:
     return f"{where}: {field} is {_brief(value)}: {remedy}"
 
 
+def amount(count: int, singular: str, plural: str | None = None) -> str:
+    """`1 image`, `1,650 images`."""
+    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
+
+
+def listing(names: Iterable[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    known = list(names)
+    if len(known) < 2:
+        return "".join(known)
+    return f"{', '.join(known[:-1])} and {known[-1]}"
+
+
 def _brief(value: object) -> str:
     """A value as the user wrote it, cut to a readable length."""
     text = repr(value)

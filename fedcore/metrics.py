@@ -1,8 +1,8 @@
 """What a model is worth, as numbers that may leave a hospital and can be pooled exactly.
 
 A party scores the model at home and gives away a `Scores`: counts, a confusion matrix, and one
-histogram of predicted probabilities per class. Scores of several parties add up; accuracy, loss,
-ROC, AUROC and calibration follow from the sum. Numpy only: the coordinator uses it, too.
+histogram of predicted probabilities per class. Scores of several parties add up; every metric
+follows from the sum. Numpy only: the coordinator uses it, too.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from fedcore.metrics_survival import SurvivalScores, pool_survival
+from fedcore.metrics_bins import BINS, SCALE, area_under_roc, average_precision, bins_of
+from fedcore.metrics_survival import OF_SURVIVAL, SurvivalScores, pool_survival
 
-BINS = 400
+# The headline metrics of a classifier: each is a property of `Scores`.
+OF_CLASSES = ("auroc", "auprc", "accuracy", "balanced_accuracy", "f1", "loss")
+# All of either kind, under the names that task files, records and tables use.
+METRICS = tuple(dict.fromkeys((*OF_CLASSES[:-1], *OF_SURVIVAL)))
 # More than the losses of all patients on earth; sums of such numbers stay finite.
 MOST_LOSS = 1e15
-Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
@@ -30,7 +33,7 @@ class Scores:
 
     `confusion` is (C, C): row = truth, column = prediction. `histograms` is (C, 2, BINS): for
     class c, how many images that are not c ([c, 0]) and that are c ([c, 1]) were given which
-    probability of c, in BINS equal bins over [0, 1].
+    probability of c, in the bins of `fedcore.metrics_bins`.
     """
 
     patients: int
@@ -51,7 +54,7 @@ class Scores:
         images, classes = probabilities.shape
         confusion = np.zeros((classes, classes), dtype=np.int64)
         np.add.at(confusion, (truth, probabilities.argmax(axis=1)), 1)
-        bins = np.clip((probabilities * BINS).astype(np.int64), 0, BINS - 1)
+        bins = bins_of(probabilities)
         histograms = np.zeros((classes, 2, BINS), dtype=np.int64)
         for number in range(classes):
             np.add.at(histograms[number], ((truth == number).astype(np.int64), bins[:, number]), 1)
@@ -68,25 +71,53 @@ class Scores:
         return float(np.trace(self.confusion)) / self.images if self.images else float("nan")
 
     @property
+    def balanced_accuracy(self) -> float:
+        """The plain mean over the classes of the share of theirs that is found; NaN without images.
+
+        A class without images is left out.
+        """
+        there = self.confusion.sum(axis=1)
+        found = np.diag(self.confusion)[there > 0] / there[there > 0]
+        return float(found.mean()) if len(found) else float("nan")
+
+    @property
+    def f1(self) -> float:
+        """F1 of the most probable class: of class 1 of two, else the plain mean over the classes.
+
+        Twice the right answers over the class's images and answers together. A class that is
+        neither there nor answered is left out; NaN where none is left.
+        """
+        both = self.confusion.sum(axis=1) + self.confusion.sum(axis=0)
+        right = 2 * np.diag(self.confusion)
+        return _mean([right[c] / both[c] for c in self._columns if both[c]])
+
+    @property
     def auroc(self) -> float:
         """Area under the ROC curve; with C > 2 the plain mean over classes, one against the rest.
 
         Images in the same bin count as ties (half), so the value differs from the unbinned one by
-        at most half the share of mixed pairs within one bin of width 1/BINS. NaN when no class has
-        both members and non-members.
+        at most half the share of mixed pairs within one bin. NaN when no class has both members
+        and non-members.
         """
-        columns = [1] if len(self.confusion) == 2 else range(len(self.confusion))
-        areas = [area_under_roc(self.histograms[c, 0], self.histograms[c, 1]) for c in columns]
-        known = [area for area in areas if not np.isnan(area)]
-        return float(np.mean(known)) if known else float("nan")
+        return _mean([area_under_roc(*self.histograms[c]) for c in self._columns])
+
+    @property
+    def auprc(self) -> float:
+        """Average precision, of the classes that `auroc` is of and NaN where that is."""
+        return _mean([average_precision(*self.histograms[c]) for c in self._columns])
+
+    @property
+    def _columns(self) -> Iterable[int]:
+        """Of two classes the second one is looked for; of more, each in turn."""
+        return [1] if len(self.confusion) == 2 else range(len(self.confusion))
 
     def value(self, metric: str) -> float:
-        """The metric by name: `accuracy`, `auroc` or `loss`; NaN for one of other scores."""
+        """The metric by name, such as `auroc` or `loss`; NaN for one of other scores."""
         return float(getattr(self, metric, float("nan")))
 
     def summary(self) -> dict[str, float]:
-        """The three headline numbers."""
-        return {"loss": self.loss, "accuracy": self.accuracy, "auroc": self.auroc}
+        """The headline numbers."""
+        return {name: self.value(name) for name in OF_CLASSES}
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists and numbers; histograms as sparse [class, truth, bin, count] rows."""
@@ -97,14 +128,18 @@ class Scores:
             "images": self.images,
             "loss_sum": self.loss_sum,
             "confusion": self.confusion.tolist(),
+            "bins": SCALE,
             "histograms": sparse,
         }
 
     @classmethod
     def from_json(cls, content: Any) -> Self:
         """The inverse of `to_json`; raises `ValueError` for whatever `to_json` cannot have said."""
-        if not isinstance(content, dict) or content.keys() != {*cls.__dataclass_fields__}:
-            raise ValueError(f"scores have the fields {', '.join(cls.__dataclass_fields__)}")
+        fields = (*cls.__dataclass_fields__, "bins")
+        if not isinstance(content, dict) or content.keys() != {*fields}:
+            raise ValueError(f"scores have the fields {', '.join(fields)}")
+        if content["bins"] != SCALE:
+            raise ValueError(f"scores are not counted in the bins {SCALE}")
         confusion = _square(content["confusion"])
         loss_sum = content["loss_sum"]
         if type(loss_sum) not in (int, float) or not -MOST_LOSS <= loss_sum <= MOST_LOSS:
@@ -127,6 +162,11 @@ class Scores:
             raise ValueError("the confusion matrix does not add up to the images")
         if (found[:, 1] != truth).any() or (found.sum(axis=1) != self.images).any():
             raise ValueError("the histograms do not add up to the confusion matrix")
+
+
+def metrics_of(task_type: str) -> tuple[str, ...]:
+    """The headline metrics of a task of that type, the most telling one first."""
+    return OF_SURVIVAL if task_type == "survival" else OF_CLASSES
 
 
 def pool(parts: Iterable[Scores]) -> Scores | None:
@@ -184,35 +224,6 @@ def _mean(values: list[float]) -> float:
     known = [value for value in values if math.isfinite(value)]
     # fsum is exact, so the order of the parties does not show.
     return math.fsum(known) / len(known) if known else float("nan")
-
-
-def roc_curve(negatives: Ints, positives: Ints) -> tuple[Floats, Floats]:
-    """False and true positive rates from the strictest threshold to the laxest, (0,0) to (1,1)."""
-    false = np.concatenate([[0], np.cumsum(negatives[::-1])]).astype(np.float64)
-    true = np.concatenate([[0], np.cumsum(positives[::-1])]).astype(np.float64)
-    return false / max(false[-1], 1.0), true / max(true[-1], 1.0)
-
-
-def area_under_roc(negatives: Ints, positives: Ints) -> float:
-    """Area under the ROC curve of two histograms over the same bins; NaN if one is empty."""
-    if not negatives.sum() or not positives.sum():
-        return float("nan")
-    false, true = roc_curve(negatives, positives)
-    return float(np.trapezoid(true, false))
-
-
-def calibration(
-    negatives: Ints, positives: Ints, groups: int = 10
-) -> list[tuple[float, float, int]]:
-    """For each of `groups` equal ranges: mean predicted probability, share that was true, count."""
-    centres = (np.arange(BINS) + 0.5) / BINS
-    rows = []
-    for part in np.array_split(np.arange(BINS), groups):
-        count = int(negatives[part].sum() + positives[part].sum())
-        if count:
-            mean = float(((negatives + positives)[part] * centres[part]).sum() / count)
-            rows.append((mean, float(positives[part].sum() / count), count))
-    return rows
 
 
 def _count(value: Any) -> int:

@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 COUNTS = ("patients", "images", "events", "concordant", "discordant", "tied")
+# The headline metrics of a survival model: each is a property of `SurvivalScores`.
+OF_SURVIVAL = ("concordance", "loss")
 MOST = 2**53
 
 
@@ -74,7 +76,7 @@ class SurvivalScores:
 
     def summary(self) -> dict[str, float]:
         """The two headline numbers."""
-        return {"loss": self.loss, "concordance": self.concordance}
+        return {name: self.value(name) for name in OF_SURVIVAL}
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers."""

@@ -28,7 +28,7 @@ from fedcore.params import Params
 from fedcore.rounds import coordinator, party, sealed
 from fedcore.rounds.coordinator.asking import REPLIED
 from fedcore.rounds.identity import run_id
-from fedcore.rounds.messages import TRAINING, End, Hello, Member, Record
+from fedcore.rounds.messages import NOT_INVITED, TRAINING, End, Hello, Member, Record
 from fedcore.rounds.statistics_messages import PooledStatistics
 from fedcore.rounds.timeline import Timeline
 from fedcore.rounds.waiting import Watch
@@ -164,15 +164,16 @@ def _train(
     model = coordinator.adopt_initial_model(lead)
     done = coordinator.records(lead)
     for one in done:
-        heard = [owner for owner, said in one.parties.items() if said.status != TRAINING]
-        timeline.replay(one.round, desks, heard)
+        said = {owner: told.status for owner, told in one.parties.items()}
+        invited = [owner for owner in said if said[owner] != NOT_INVITED]
+        timeline.replay(one.round, invited, [who for who in invited if said[who] != TRAINING])
     while coordinator.goes_on(lead, done):
         begun, number = world.watch.clock(), len(done) + 1
-        coordinator.invite(lead, number, done[-1].model if done else model)
-        answers = _answers(lead, desks, number, timeline)
+        asked = coordinator.invite(lead, number, done[-1].model if done else model).parties
+        answers = _answers(lead, {one: desks[one] for one in asked}, number, timeline)
         coordinator.require_quorum(lead, number, answers)
         coordinator.combine(lead, number, answers)
-        _answer_all(desks[owner] for owner, said in answers.items() if said != TRAINING)
+        _answer_all(desks[owner] for owner in desks if answers.get(owner) != TRAINING)
         done.append(coordinator.record(lead, number, world.watch.clock() - begun))
         world.on_record(done[-1])
     coordinator.request_final_test(lead)

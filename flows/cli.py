@@ -65,7 +65,7 @@ app.command(
 
 @app.command("compare")
 @with_examples
-def compare_command(
+def compare_command(  # noqa: PLR0913, PLR0917 (all but one have a default)
     task: Annotated[Path, typer.Argument(help="the task file", metavar="TASK")],
     data: Annotated[
         Path, typer.Option("--data", help="a folder with one sub-folder per party")
@@ -91,6 +91,14 @@ def compare_command(
     run: Annotated[
         str | None, typer.Option("--run", help="a name for a comparison of its own")
     ] = None,
+    modalities: Annotated[
+        list[str] | None,
+        typer.Option("--modality", metavar="PARTY=NAME", help="what a party's images are"),
+    ] = None,
+    pretrain: Annotated[
+        Path | None,
+        typer.Option("--pretrain", help="public images, for a task file with pretrain"),
+    ] = None,
 ) -> None:
     r"""Strategies side by side on this machine, with spread over seeds and two baselines.
 
@@ -112,6 +120,8 @@ def compare_command(
         settings=tuple(settings or ()),
         baselines=baselines,
         run=run,
+        modalities=tuple(modalities or ()),
+        public=pretrain,
     )
     compare.run(wish, Screen(), os.environ)
 

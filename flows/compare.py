@@ -47,7 +47,9 @@ def _require_same(comparison: Comparison, workshop: Workshop, output: Path) -> N
     if not (workshop.state / FILE).exists():
         return
     before = Comparison.load(workshop.state)
-    kept = [(one.run, one.task.fingerprint(), one.guest) for one in (before, comparison)]
+    kept = [
+        (one.run, one.task.fingerprint(), one.guest, one.modalities) for one in (before, comparison)
+    ]
     if kept[0] != kept[1] or before.parties.keys() != comparison.parties.keys():
         raise InputError(
             f"{output}: it holds comparison {before.run} of another task file, other settings or "
@@ -70,7 +72,7 @@ def _work(comparison: Comparison, workshop: Workshop, screen: Screen) -> None:
     voice = ComparisonVoice(screen, len(comparison.cells()), done)
     attach(str(workshop.output), voice)
     try:
-        with voice:
+        with voice.shown():
             api = prefect.api()
             os.environ["PREFECT_API_URL"] = api.url
             _flow(comparison, workshop)

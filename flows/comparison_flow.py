@@ -16,7 +16,7 @@ from prefect.artifacts import create_markdown_artifact
 from fedcore.comparison import page, result
 from fedcore.comparison.plan import Comparison
 from fedcore.comparison.result import CellResult
-from fedcore.comparison.table import AVERAGE, Trial
+from fedcore.comparison.table import AVERAGE, personal_trial, trial_of
 from fedcore.comparison.workshop import Workshop, data_hash, prepared
 from fedcore.errors import FedcoreError, InputError
 from fedcore.explain.wording import number
@@ -109,11 +109,13 @@ def _train_all(output: str) -> list[str]:
 
 
 def _in_short(place: Comparison, done: CellResult) -> str:
-    """A cell's test score in a few words: a local model's at home, otherwise the average."""
+    """A cell's test scores in a few words: a local model's at home, otherwise the average."""
     where = done.cell.party or AVERAGE
     metric = place.task.federation.select_by.removeprefix("average_")
-    trial = Trial(done.cell.arm, done.cell.seed, done.scores, done.seconds, [done])
-    return f"test {metric} {number(trial.value(where, metric))}"
+    told = f"test {metric} {number(trial_of(done).value(where, metric))}"
+    if done.personal:
+        told += f", personal {number(personal_trial(done).value(where, metric))}"
+    return told
 
 
 def _sentence(failures: list[str]) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Any, Self
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 from rich.console import Console
 
+from fedcore.errors import amount
 from flows.cli_screen import Screen, printable
 from tasks.voices import Voice
 
@@ -22,21 +23,9 @@ class ComparisonVoice(Voice):
         self._label = ""
         self.uri: str | None = None
 
-    def __enter__(self) -> Self:
-        """Begin to show what is under way."""
-        if self._status:
-            self._status.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Take the last line away."""
-        if self._status:
-            self._status.stop()
+    def shown(self) -> AbstractContextManager[object]:
+        """Within it, what is under way is shown."""
+        return self._status or nullcontext()
 
     def say(self, message: str) -> None:
         """A sentence."""
@@ -53,9 +42,10 @@ class ComparisonVoice(Voice):
 
     def _on_data(self, told: dict[str, Any]) -> None:
         aside = f", {told['set_aside']} files set aside" if told["set_aside"] else ""
+        test = f", {told['test_images']} of them for the test" if told["test_images"] else ""
         self.say(
-            f"{told['party']}: {told['images']} images of {told['patients']} patients, "
-            f"{told['test_images']} of them for the test{aside}"
+            f"{told['party']}: {amount(told['images'], told['unit'])} of "
+            f"{amount(told['patients'], 'patient')}{test}{aside}"
         )
 
     def _on_cell(self, told: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from fedcore.audit.signing import SigningKey
 from fedcore.config import load_task_file
 from fedcore.config.task import TaskFile, parse_task_file
-from fedcore.errors import InputError, NotThere, Unreachable, nearest, problem
+from fedcore.errors import InputError, ModelError, NotThere, Unreachable, nearest, problem
 from fedcore.exchange import keys
 from fedcore.exchange.opening import open_store
 from fedcore.exchange.store import ObjectStore
@@ -25,7 +25,7 @@ from flows.hub import registry
 from flows.hub.home import Hub
 from flows.hub.reading import let_members_read
 from flows.hub.registry import PartyEntry
-from flows.weights import resolve
+from flows.weights import IN_EXCHANGE, resolve
 from tasks.seat import COORDINATOR, Seat, patient
 
 FORM = "the flow run's task_file"
@@ -159,14 +159,40 @@ def _with_weights(
         both = bool(agreed.model.weights) == bool(task.model.weights)
         if both and _starting_from(agreed, None) == _starting_from(task, None):
             return agreed
-    found = resolve(task, path, hub.mlflow_url, hub.home / "runs" / run / "weights")
-    if found is None:
+    body = _first_weights(hub, store, run, task, path)
+    if body is None:
         return task
-    body = found.read_bytes()
     digest = hashlib.sha256(body).hexdigest()[:16]
     key = keys.require_key(f"{keys.coordinator_folder(run)}start-{digest}.safetensors")
     store.put_once(key, body)
-    return _starting_from(task, f"exchange:{key}")
+    return _starting_from(task, f"{IN_EXCHANGE}{key}")
+
+
+def _first_weights(
+    hub: Hub, store: ObjectStore, run: str, task: TaskFile, path: Path
+) -> bytes | None:
+    """What `model.weights` names, from file, MLflow or exchange; `None` where it names nothing."""
+    named = task.model.weights or ""
+    if named.startswith(IN_EXCHANGE):
+        return _object(store, named, path)
+    found = resolve(task, path, hub.mlflow_url, hub.home / "runs" / run / "weights")
+    return None if found is None else found.read_bytes()
+
+
+def _object(store: ObjectStore, named: str, path: Path) -> bytes:
+    """An object of the exchange, which the members could read otherwise only if it is the run's.
+
+    What a party sent is for the coordinator alone: it is not shown to the others in this way.
+    """
+    key = keys.require_key(named.removeprefix(IN_EXCHANGE))
+    if key.startswith(keys.PARTIES):
+        remedy = "what a party sent is not for the others: name an object of the coordinator's"
+        raise ModelError(problem(path, "model.weights", named, remedy))
+    try:
+        return store.get(key)
+    except NotThere:
+        remedy = "there is no such object in the exchange: put it there or correct the key"
+        raise ModelError(problem(path, "model.weights", named, remedy)) from None
 
 
 def _starting_from(task: TaskFile, weights: str | None) -> TaskFile:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fedcore.config.party import Address, PartyFile, PartyRef, parse_address
+from fedcore.config.pretrain import NO_FOLDER
 from fedcore.config.task import TaskFile
 from fedcore.errors import DataError, PartyFileError
 from fedcore.rounds.identity import members_of, run_id
@@ -116,13 +117,20 @@ def _meeting_place(order: Order) -> Address:
 
 
 def _public_folder(order: Order, owner: str) -> str | None:
-    """The guest's folder of public images: from the command, else from the party file."""
+    """The guest's folder of public images: from the command, else from the party file.
+
+    Raises `DataError` where the task asks for one and nobody names it.
+    """
     guest = order.party_file.guest
     if owner != guest.id:
         return None
     if order.pretrain is not None:
         return str(order.pretrain.resolve())
-    return str((order.party_path.parent / guest.pretrain).resolve()) if guest.pretrain else None
+    if guest.pretrain:
+        return str((order.party_path.parent / guest.pretrain).resolve())
+    if order.task.pretrain is not None:
+        raise DataError(NO_FOLDER)  # before anything is started
+    return None
 
 
 def _state(order: Order) -> Path:

@@ -7,6 +7,8 @@ from pathlib import Path
 from fedcore.config.task import TaskFile
 from fedcore.errors import ModelError, problem
 
+IN_EXCHANGE = "exchange:"
+
 
 def resolve(task: TaskFile, task_path: Path, tracking_uri: str | None, folder: Path) -> Path | None:
     """The weights as a local file; `None` without weights, or when they lie in the exchange.
@@ -14,7 +16,7 @@ def resolve(task: TaskFile, task_path: Path, tracking_uri: str | None, folder: P
     Only the guest needs them. Raises `ModelError` when there is no such file or model.
     """
     named = task.model.weights
-    if named is None or named.startswith("exchange:"):
+    if named is None or named.startswith(IN_EXCHANGE):
         return None
     if named.startswith("models:/"):
         # Importing MLflow takes a second, and few tasks start from a registered model.

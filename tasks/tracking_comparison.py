@@ -18,8 +18,8 @@ from mlflow.entities import Run
 import fedcore
 from fedcore.comparison.plan import Comparison
 from fedcore.comparison.result import CellResult
-from fedcore.comparison.table import AVERAGE, TOGETHER, Trial
-from fedcore.config.federation import METRICS
+from fedcore.comparison.table import AVERAGE, TOGETHER, Trial, personal_trial, trial_of
+from fedcore.metrics import METRICS
 from tasks.tracking_client import DEFAULT_URI, connect, reaching, shown
 from tasks.tracking_metrics import Point
 from tasks.tracking_points import Clock, log_points, unwritten
@@ -34,6 +34,7 @@ from tasks.tracking_runs import (
     wake,
 )
 
+Values = dict[tuple[str, int], float | None]  # (name, step) -> value
 COMPARISON, CELL_ROLE = "comparison", "cell"
 CELL, DATA = "fedcore.cell", "fedcore.data_hash"
 
@@ -118,33 +119,39 @@ class ComparisonTracking:
 def points_of(result: CellResult) -> list[Point]:
     """A cell's curves by round, and its test metrics at the best round; unknown ones left out.
 
-    `test/M` is over all test images pooled, `test/average/M` the parties' plain average,
-    `test/party/ID/M` one party's. A local model has neither of the first two.
+    `test/M` is over all test data pooled, `test/average/M` the parties' plain average,
+    `test/party/ID/M` one party's. A local model has neither of the first two. Those of personal
+    models are named `personal_M` and stand at the last round.
     """
-    points = [
-        Point(None, f"federated/{name}", value, one.number)
-        for one in result.rounds
-        for name in METRICS
-        if (value := one.values.get(name)) is not None
-    ]
-    points += [Point(None, "round/seconds", one.seconds, one.number) for one in result.rounds]
-    tested = _tests(result)
-    points += [
-        Point(None, f"test/{name}", value, result.best_round)
-        for name, value in tested.items()
+    values = _curves(result) | _tests(trial_of(result), result.cell.party, result.best_round)
+    if result.personal:
+        last = result.rounds[-1].number
+        values |= _tests(personal_trial(result), None, last, "personal_")
+    return [
+        Point(None, name, value, step)
+        for (name, step), value in values.items()
         if value is not None and math.isfinite(value)
     ]
-    return points
 
 
-def _tests(result: CellResult) -> dict[str, float | None]:
-    trial = Trial(result.cell.arm, result.cell.seed, result.scores, result.seconds, [result])
-    values = {f"party/{party}": party for party in sorted(result.scores)}
-    if result.cell.party is None:  # a local model is not meant for the others
-        values |= {"average": AVERAGE, "": TOGETHER}
+def _curves(result: CellResult) -> Values:
+    values: Values = {}
+    for one in result.rounds:
+        said = {name: one.values.get(name) for name in METRICS}
+        said |= {f"personal_{name}": value for name, value in one.personal.items()}
+        values |= {(f"federated/{name}", one.number): value for name, value in said.items()}
+        values["round/seconds", one.number] = one.seconds
+    return values
+
+
+def _tests(trial: Trial, alone: str | None, step: int, prefix: str = "") -> Values:
+    """A trial's test metrics; a model trained `alone` at a party has those by party only."""
+    places = {f"party/{party}/": party for party in sorted(trial.scores)}
+    if alone is None:  # a local model is not meant for the others
+        places |= {"average/": AVERAGE, "": TOGETHER}
     return {
-        f"{prefix}/{metric}".lstrip("/"): trial.value(where, metric)
-        for prefix, where in values.items()
+        (f"test/{place}{prefix}{metric}", step): trial.value(where, metric)
+        for place, where in places.items()
         for metric in METRICS
     }
 
@@ -167,7 +174,7 @@ def _found_or_made(client: MlflowClient, experiment: str, comparison: Comparison
 
 def _parent_tags(comparison: Comparison) -> dict[str, str]:
     return {
-        "fedcore.strategies": ",".join(comparison.rows)[:5000],
+        "fedcore.strategies": ",".join(comparison.trained)[:5000],
         "fedcore.seeds": ",".join(map(str, comparison.seeds))[:5000],
         "fedcore.task_hash": comparison.task.fingerprint(),
         "fedcore.code_version": fedcore.__version__,

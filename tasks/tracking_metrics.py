@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from fedcore.explain.matrix import PERSONAL
 from fedcore.explain.outcome import outcome_of
-from fedcore.metrics import AnyScores, average
+from fedcore.metrics import METRICS, AnyScores, average
 from fedcore.rounds.messages import End, Numbers, PartyResult, Record
 
 Values = dict[str, float]
@@ -54,14 +54,8 @@ def _own(end: End) -> list[Point]:
 def _federated(record: Record) -> Values:
     return _known(
         {
-            "federated/loss": record.loss,
-            "federated/accuracy": record.accuracy,
-            "federated/auroc": record.auroc,
-            "federated/concordance": record.concordance,
-            "average/loss": record.average_loss,
-            "average/accuracy": record.average_accuracy,
-            "average/auroc": record.average_auroc,
-            "average/concordance": record.average_concordance,
+            **{f"federated/{name}": getattr(record, name) for name in METRICS},
+            **{f"average/{name}": getattr(record, f"average_{name}") for name in METRICS},
             "federated/train_loss": record.train_loss,
             "federated/train_accuracy": record.train_accuracy,
             **_personal("federated/personal_", record.personal),
@@ -78,10 +72,7 @@ def _party(result: PartyResult) -> Values:
         {
             "train/loss": result.train_loss,
             "train/accuracy": result.train_accuracy,
-            "val/loss": result.loss,
-            "val/accuracy": result.accuracy,
-            "val/auroc": result.auroc,
-            "val/concordance": result.concordance,
+            **{f"val/{name}": getattr(result, name) for name in METRICS},
             **_personal("personal/", result.personal),
             "weight": result.weight,
         }

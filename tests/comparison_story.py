@@ -38,9 +38,17 @@ def scores(right: int, wrong: int) -> Scores:
 
 
 def result(
-    arm: str, seed: int, right: Mapping[str, int], party: str | None = None, rounds: int = 2
+    arm: str,
+    seed: int,
+    right: Mapping[str, int],
+    party: str | None = None,
+    rounds: int = 2,
+    personal: Mapping[str, int] | None = None,
 ) -> CellResult:
-    """A cell whose best model has `right` of 10 test images right at each party."""
+    """A cell whose best model has `right` of 10 test images right at each party.
+
+    So many have the parties' personal models right, if there are any.
+    """
     kind = {LOCAL_ONLY: "local-only", POOLED: "pooled"}.get(arm, "federated")
     values = [{"loss": 1.0 / n, "accuracy": 0.5 + 0.1 * n, "auroc": None} for n in (1, 2, 3)]
     return CellResult(
@@ -48,12 +56,22 @@ def result(
         task_hash="0" * 64,
         code_version="test",
         rounds=tuple(
-            Round(number=n, seconds=1.5, values=values[n - 1]) for n in range(1, rounds + 1)
+            Round(number=n, seconds=1.5, values=values[n - 1], personal=_later(personal, n))
+            for n in range(1, rounds + 1)
         ),
         best_round=rounds,
         reason="all rounds done",
-        tests={one: scores(count, 10 - count).to_json() for one, count in right.items()},
+        tests=_tests(right),
+        personal=_tests(personal or {}),
     )
+
+
+def _tests(right: Mapping[str, int]) -> dict[str, dict]:
+    return {one: scores(count, 10 - count).to_json() for one, count in right.items()}
+
+
+def _later(personal: object, number: int) -> dict[str, float]:
+    return {"loss": 2.0 / number} if personal else {}
 
 
 def all_results() -> list[CellResult]:

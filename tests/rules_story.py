@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from fedcore.config.federation import FederationSection
+from fedcore.config.strategy_fields import ONLY_WITH
 from fedcore.params import Params
 from fedcore.strategies import Contribution, Step, rule_for
 
@@ -34,6 +35,12 @@ def step(
         normaliser = normalisers[number] if normalisers else 1.0
         rule.add(Contribution(str(number), weight, update, normaliser, 0, everyone))
     return rule.finish(start, memory or {})
+
+
+def taken(strategy: str, **fields: object) -> dict[str, object]:
+    """The strategy with those of the fields that it uses; a section refuses the others."""
+    ours = {one: value for one, value in fields.items() if strategy in ONLY_WITH.get(one, strategy)}
+    return {"strategy": strategy, **ours}
 
 
 def numbers(values: Sequence[float]) -> Params:

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedcore.metrics import BINS, Scores, area_under_roc, average, calibration, pool, roc_curve
+from fedcore.metrics import METRICS, OF_CLASSES, Scores, average, pool
+from fedcore.metrics_bins import BINS, bins_of
 
 
 @st.composite
@@ -42,37 +43,56 @@ def pairwise_auroc(scores, positive) -> float:
     return sum(1.0 if p > n else 0.5 if p == n else 0.0 for p, n in pairs) / len(pairs)
 
 
-def share_of_close_pairs(scores, positive) -> float:
-    """The share of (positive, negative) pairs that fall into one bin."""
-    bins = np.minimum((scores * BINS).astype(int), BINS - 1)
-    pairs = list(itertools.product(bins[positive], bins[~positive]))
-    return sum(p == n for p, n in pairs) / len(pairs)
-
-
 @given(predictions(least=1))
 def test_accuracy_and_loss_are_exact(drawn):
     probabilities, truth, losses = drawn
     scores = scores_of(drawn)
     assert scores.accuracy == (probabilities.argmax(axis=1) == truth).mean()
     assert scores.loss == losses.sum() / len(truth)
-    named = {name: scores.value(name) for name in ("loss", "accuracy", "auroc")}
+    named = {name: scores.value(name) for name in OF_CLASSES}
     assert scores.summary() == pytest.approx(named, nan_ok=True)
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(1, 30))
-def test_the_area_is_the_pairwise_one_within_half_the_pairs_that_share_a_bin(seed, some, others):
-    rng = np.random.default_rng(seed)
-    truth = np.repeat([1, 0], [some, others])
-    score = rng.choice([rng.random(some + others), rng.integers(0, 5, some + others) / 4])
-    scores = Scores.of(np.stack([1 - score, score], axis=1), truth, 0.0, 1)
-    bound = share_of_close_pairs(score, truth == 1) / 2
-    assert abs(scores.auroc - pairwise_auroc(score, truth == 1)) <= bound + 1e-12
+@given(predictions(least=1))
+def test_f1_and_balanced_accuracy_are_those_of_the_counted_predictions(drawn):
+    probabilities, truth, _ = drawn
+    said, scores = probabilities.argmax(axis=1), scores_of(drawn)
+    classes = probabilities.shape[1]
+    found = [(said[truth == c] == c).mean() for c in range(classes) if (truth == c).any()]
+    assert scores.balanced_accuracy == pytest.approx(np.mean(found))
+    ones = []
+    for c in [1] if classes == 2 else range(classes):
+        right = ((said == c) & (truth == c)).sum()
+        wrong = ((said == c) ^ (truth == c)).sum()
+        if right + wrong:
+            ones.append(2 * right / (2 * right + wrong))
+    expected = np.mean(ones) if ones else math.nan
+    assert scores.f1 == pytest.approx(expected, nan_ok=True)
+
+
+def test_known_values_of_a_rare_outcome():
+    # By hand: of 2 positives 1 is found, of 8 negatives 1 is called positive.
+    positive = np.array([0.9, 0.2, 0.8, *[0.1] * 7])
+    truth = np.array([1, 1, *[0] * 8])
+    scores = Scores.of(np.stack([1 - positive, positive], 1), truth, 0.0, 10)
+    assert scores.accuracy == 0.8
+    assert scores.balanced_accuracy == (1 / 2 + 7 / 8) / 2
+    assert scores.f1 == 2 / (2 + 2)
+    assert scores.auroc == (8 + 7) / 16
+    assert scores.auprc == (1 / 1 + 2 / 3) / 2
+
+
+def test_every_metric_is_known_by_one_name_and_nothing_else_is():
+    scores = scores_of((np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 1]), np.array([0.1, 0.2])))
+    assert set(scores.summary()) == set(OF_CLASSES)
+    assert set(METRICS) == {*OF_CLASSES, "concordance"}
+    assert math.isnan(scores.value("concordance"))
 
 
 @given(predictions(classes=3, least=1))
 def test_with_more_than_two_classes_it_is_the_mean_of_one_against_the_rest(drawn):
     probabilities, truth, _ = drawn
-    binned = np.minimum((probabilities * BINS).astype(int), BINS - 1)
+    binned = bins_of(probabilities)
     known = [c for c in range(3) if 0 < (truth == c).sum() < len(truth)]
     areas = [pairwise_auroc(binned[:, c], truth == c) for c in known]
     expected = np.mean(areas) if areas else math.nan
@@ -91,7 +111,9 @@ def test_without_images_or_without_both_classes_nothing_is_claimed():
     assert all(math.isnan(value) for value in empty.summary().values())
     one_sided = Scores.of(np.full((3, 2), 0.5), np.zeros(3, np.int64), 0.0, 3)
     assert math.isnan(one_sided.auroc)
-    assert math.isnan(area_under_roc(np.zeros(BINS, np.int64), np.ones(BINS, np.int64)))
+    assert math.isnan(one_sided.auprc)
+    assert math.isnan(one_sided.f1)
+    assert one_sided.balanced_accuracy == 1.0
 
 
 def test_the_outermost_probabilities_have_a_bin():
@@ -211,34 +233,9 @@ def test_one_image_moved_in_the_histograms_is_noticed(data):
         Scores.from_json(content)
 
 
-@given(predictions(classes=2, least=1))
-def test_the_roc_curve_climbs_from_nothing_to_everything(drawn):
-    scores = scores_of(drawn)
-    for rates in roc_curve(scores.histograms[1, 0], scores.histograms[1, 1]):
-        assert rates[0] == 0
-        assert rates[-1] in (0, 1)
-        assert (np.diff(rates) >= 0).all()
-
-
-@given(predictions(classes=2, least=1), st.integers(1, 20))
-def test_calibration_counts_every_image_once_and_stays_within_half_a_bin(drawn, groups):
-    probabilities, truth, _ = drawn
-    scores = scores_of(drawn)
-    rows = calibration(scores.histograms[1, 0], scores.histograms[1, 1], groups)
-    counts = [count for _, _, count in rows]
-    assert sum(counts) == len(truth)
-    total = sum(mean * count for mean, _, count in rows)
-    assert total / len(truth) == pytest.approx(probabilities[:, 1].mean(), abs=0.5 / BINS + 1e-9)
-    assert sum(share * count for _, share, count in rows) == pytest.approx((truth == 1).sum())
-
-
-def test_calibration_of_an_honest_forecast_is_the_diagonal():
-    positives, negatives = np.zeros(BINS, np.int64), np.zeros(BINS, np.int64)
-    for place in range(BINS):
-        positives[place], negatives[place] = 2 * place + 1, 2 * BINS - 2 * place - 1
-    for mean, share, count in calibration(negatives, positives):
-        assert mean == pytest.approx(share)
-        assert count == 2 * BINS * BINS // 10
+def test_counts_over_other_bins_are_never_added():
+    with pytest.raises(ValueError, match="not counted in the bins"):
+        Scores.from_json(good() | {"bins": "equal-400"})
 
 
 def test_the_plain_average_is_of_the_parties_and_not_of_the_images():

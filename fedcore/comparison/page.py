@@ -13,40 +13,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedcore.audit.durable import replace_with
-from fedcore.comparison.plan import Comparison
+from fedcore.comparison.plan import POOLED, Comparison
 from fedcore.comparison.plot import drawing
 from fedcore.comparison.result import CellResult
 from fedcore.comparison.table import Row, Sheet, Spread, elsewhere, sheet_of
-from fedcore.config.federation import METRICS
-from fedcore.explain.page import STYLE
-from fedcore.explain.wording import UNKNOWN, amount
+from fedcore.errors import amount, listing
+from fedcore.explain.html import rendered, trusted
+from fedcore.explain.metric_words import title_of
+from fedcore.explain.wording import UNKNOWN
+from fedcore.metrics import metrics_of
 
-NAMES = {
-    "auroc": "AUROC",
-    "accuracy": "Accuracy",
-    "loss": "Loss",
-    "concordance": "Concordance index",
-}
 FILES = ("comparison.md", "comparison.csv", "cells.csv", "comparison.html", "comparison.png")
 READING = (
     "Mean ± standard deviation over the seeds (n - 1), of each training's best round on test "
-    "images that no training has seen. The split of the patients is the same at every seed. "
-    "average: plain mean over the parties; pooled: all test images in one list. Bold: the best "
-    "strategy of the column; local-only (each party's own model at home) and pooled (all training "
-    "images in one place) are there to compare with."
+    "{unit}s that no training has seen. The split of the patients is the same at every seed. "
+    "average: plain mean over the parties; pooled: all test {unit}s in one list. Bold: the best "
+    "strategy of the column; {baselines} there to compare with."
 )
-PAGE = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>{{ title }}: comparison</title>
-<style>{{ style }}</style>
-</head>
-<body>
-<main>
+BASELINES = (
+    "local-only (each party's own model at home) and pooled (all training {unit}s in one place) are"
+)
+LOCAL_ALONE = "local-only (each party's own model at home) is"
+WITH_OWN_PART = "{arms}: each party's own model, the global one with the part that stays at home. "
+PERSONAL_ROWS = "(personal): each party's personal model after the last round, at home. "
+BODY = """\
 <header><h1>{{ title }}</h1>
 <p class="muted">Comparison <code>{{ run }}</code> &middot; {{ subtitle }}</p></header>
 <p>{{ reading }}</p>
@@ -68,9 +58,6 @@ PAGE = """\
 {%- endfor %}
 <h2>The task file</h2>
 <pre>{{ settings }}</pre>
-</main>
-</body>
-</html>
 """
 
 
@@ -94,17 +81,26 @@ class Report:
     def sheet(self) -> Sheet:
         """The numbers; the task's `select_by` comes first."""
         first = self.comparison.task.federation.select_by.removeprefix("average_")
-        survival = self.comparison.task.task_type == "survival"
-        unknown = {first, *(("accuracy", "auroc") if survival else ("concordance",))}
-        metrics = (first, *(name for name in reversed(METRICS) if name not in unknown))
+        metrics = tuple(dict.fromkeys((first, *metrics_of(self.comparison.task.task_type))))
         parties = sorted(self.comparison.parties)
         return sheet_of(self.results, self.comparison.rows, parties, metrics)
+
+    @property
+    def reading(self) -> str:
+        """What the numbers are, in words."""
+        one = self.comparison
+        pooled = BASELINES if POOLED in one.rows else LOCAL_ALONE
+        parted = [arm.name for arm in one.arms if arm.task.federation.kept_home]
+        said = WITH_OWN_PART.format(arms=listing(parted)) if parted else ""
+        said += PERSONAL_ROWS if any(len(arm.rows) > 1 for arm in one.arms) else ""
+        plain = READING.format(unit=one.unit, baselines=pooled.format(unit=one.unit))
+        return f"{plain} {said}".strip()
 
     def grids(self) -> list[Grid]:
         """Every table that has numbers, the most important one first."""
         sheet = self.sheet
         known = [name for name in sheet.metrics if any(row.knows(name) for row in sheet.rows)]
-        made = [grid_of(sheet, metric) for metric in known]
+        made = [grid_of(sheet, metric, self.comparison.unit) for metric in known]
         local = _elsewhere(self.results, sheet)
         return [*made, local] if local.rows else made
 
@@ -123,8 +119,8 @@ def write(folder: Path, report: Report) -> list[Path]:
     return [folder / name for name in FILES]
 
 
-def grid_of(sheet: Sheet, metric: str) -> Grid:
-    """One metric: rows are arms, columns the parties, their average, all pooled, the seconds."""
+def grid_of(sheet: Sheet, metric: str, unit: str) -> Grid:
+    """One metric: columns are the parties, their average, all pooled, the seconds."""
     heads = sheet.columns
     rows = [
         (
@@ -135,13 +131,19 @@ def grid_of(sheet: Sheet, metric: str) -> Grid:
         )
         for row in sheet.rows
     ]
-    title = f"{NAMES.get(metric, metric)} on the test images"
+    title = f"{title_of(metric)} on the test {unit}s"
     return Grid(title, ("strategy", *heads, "seconds", "seeds"), rows)
 
 
 def markdown(report: Report) -> str:
     """The page as Markdown."""
-    lines = [f"# {report.comparison.task.name}: comparison", "", _subtitle(report), "", READING]
+    lines = [
+        f"# {report.comparison.task.name}: comparison",
+        "",
+        _subtitle(report),
+        "",
+        report.reading,
+    ]
     for grid in report.grids():
         lines += ["", f"## {grid.title}", "", *_markdown_rows(grid)]
     return "\n".join([*lines, "", "![course and test scores](comparison.png)", ""])
@@ -149,20 +151,18 @@ def markdown(report: Report) -> str:
 
 def html(report: Report) -> str:
     """The page as one HTML file that needs nothing else; every value is escaped."""
-    import jinja2  # noqa: PLC0415
-    import markupsafe  # noqa: PLC0415
-
-    figure = drawing(report.sheet).svg()
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    return environment.from_string(PAGE).render(
-        style=markupsafe.Markup(STYLE),  # noqa: S704  # a constant of the reports
-        figure=markupsafe.Markup(figure),  # noqa: S704  # escaped by matplotlib
-        title=report.comparison.task.name,
-        run=report.comparison.run,
-        subtitle=_subtitle(report),
-        reading=READING,
-        tables=report.grids(),
-        settings=report.comparison.task.to_yaml(),
+    return rendered(
+        BODY,
+        f"{report.comparison.task.name}: comparison",
+        {
+            "figure": trusted(drawing(report.sheet).svg()),  # escaped by matplotlib
+            "title": report.comparison.task.name,
+            "run": report.comparison.run,
+            "subtitle": _subtitle(report),
+            "reading": report.reading,
+            "tables": report.grids(),
+            "settings": report.comparison.task.to_yaml(),
+        },
     )
 
 
@@ -215,7 +215,7 @@ def _elsewhere(results: Sequence[CellResult], sheet: Sheet) -> Grid:
         (trained, *(shown(tests[party]) for party in sheet.parties))
         for trained, tests in found.items()
     ]
-    title = f"{NAMES.get(metric, metric)} of each local model at every party"
+    title = f"{title_of(metric)} of each local model at every party"
     return Grid(title, ("trained at", *(f"tested at {one}" for one in sheet.parties)), rows)
 
 

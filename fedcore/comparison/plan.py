@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import Field
+
 from fedcore.audit.durable import replace_with
 from fedcore.config.base import Section, validate
-from fedcore.config.overriding import assignment, overridden
+from fedcore.config.overriding import assignment, overridden, without
+from fedcore.config.strategy_fields import left_aside
 from fedcore.config.task import TaskFile
 from fedcore.errors import InputError, TaskFileError, problem
 
@@ -27,6 +30,12 @@ class Arm(Section):
 
     name: str
     task: TaskFile
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """The arm's lines in every table: the global model's, and that of personal models."""
+        personal = (personal_row(self.name),) if self.task.federation.personal else ()
+        return (self.name, *personal)
 
 
 class Cell(Section):
@@ -55,6 +64,8 @@ class Comparison(Section):
 
     `task` is the task file with the settings that hold for every arm; the baselines train by it.
     All cells start from the file `weights` if it is given, else from their seed's own weights.
+    `public` is the guest's folder of public images, for a task with `pretrain`; `modalities` says
+    of each party what its images are, for a task that names modalities.
     """
 
     run: str
@@ -66,6 +77,8 @@ class Comparison(Section):
     guest: str
     weights: str | None = None
     tracking_uri: str | None = None
+    public: str | None = None
+    modalities: dict[str, str] = Field(default_factory=dict)
 
     def cells(self) -> list[Cell]:
         """Every training, seed by seed, so that what is finished early can be compared."""
@@ -82,8 +95,29 @@ class Comparison(Section):
 
     @property
     def rows(self) -> tuple[str, ...]:
-        """The arms in the order of every table: as they were typed, then the baselines."""
-        return (*(arm.name for arm in self.arms), *((LOCAL_ONLY, POOLED) if self.baselines else ()))
+        """The lines in the order of every table: arms as they were typed, then the baselines."""
+        return (*(row for arm in self.arms for row in arm.rows), *self._baselines)
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """What is trained: the arms as they were typed, then the baselines."""
+        return (*(arm.name for arm in self.arms), *self._baselines)
+
+    @property
+    def unit(self) -> Literal["image", "row"]:
+        """What the task's data is counted in."""
+        return "image" if self.task.data.table is None else "row"
+
+    def seen_task(self, party: str) -> TaskFile:
+        """The task file as a party of its modality reads its data by it."""
+        return self.task.seen_by(self.modalities.get(party))
+
+    @property
+    def _baselines(self) -> tuple[str, ...]:
+        """Images of several modalities differ in size, so nobody can pool them."""
+        if not self.baselines:
+            return ()
+        return (LOCAL_ONLY,) if self.task.model.modalities else (LOCAL_ONLY, POOLED)
 
     def save(self, folder: Path) -> Path:
         """Write it into `folder`, without defaults, so that it reads as it was written."""
@@ -103,15 +137,22 @@ class Comparison(Section):
                 Cell(arm=LOCAL_ONLY, kind="local-only", seed=seed, party=party)
                 for party in sorted(self.parties)
             ]
+        if POOLED in self._baselines:
             cells.append(Cell(arm=POOLED, kind="pooled", seed=seed))
         return cells
+
+
+def personal_row(arm: str) -> str:
+    """How the line of an arm's personal models is called."""
+    return f"{arm} (personal)"
 
 
 def arms_of(content: Mapping[str, Any], strategies: str) -> tuple[Arm, ...]:
     """`fedavg,fedprox:mu=0.1` as arms over the task file's plain `content`.
 
-    A name may be followed by `:FIELD=VALUE`, fields of `federation`, as often as needed. Raises
-    `InputError` for names that stand twice, `TaskFileError` where the schema refuses an arm.
+    A name may be followed by `:FIELD=VALUE`, fields of `federation`, as often as needed. What the
+    task file says for another strategy alone is left out of an arm. Raises `InputError` for names
+    that stand twice, `TaskFileError` where the schema refuses an arm.
     """
     names = [name.strip() for name in strategies.split(",") if name.strip()]
     if not names or len(set(names)) < len(names):
@@ -123,6 +164,9 @@ def arms_of(content: Mapping[str, Any], strategies: str) -> tuple[Arm, ...]:
 def _arm(content: Mapping[str, Any], name: str) -> Arm:
     strategy, *settings = name.split(":")
     changed = overridden(content, "federation.strategy", strategy)
+    section = changed.get("federation")
+    unused = [field for field, _ in left_aside(section)] if isinstance(section, dict) else []
+    changed = without(changed, "federation", unused)
     for text in settings:
         field, value = assignment(text, f"{OPTION} {name}")
         changed = overridden(changed, f"federation.{field}", value)

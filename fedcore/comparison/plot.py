@@ -11,6 +11,7 @@ import numpy.typing as npt
 from fedcore.comparison.plan import LOCAL_ONLY, POOLED
 from fedcore.comparison.table import AVERAGE, TOGETHER, Sheet, Spread
 from fedcore.explain.figures import Drawing
+from fedcore.explain.metric_words import title_of
 from fedcore.explain.palette import INK, MUTED, party_styles
 
 if TYPE_CHECKING:
@@ -18,12 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Floats = npt.NDArray[np.float64]
-TITLES = {
-    "auroc": "AUROC",
-    "accuracy": "Accuracy",
-    "loss": "Loss",
-    "concordance": "Concordance index",
-}
 BASELINES: Mapping[str, dict[str, Any]] = {
     LOCAL_ONLY: {"color": MUTED, "ls": "--", "lw": 1.5},
     POOLED: {"color": INK, "ls": ":", "lw": 1.8},
@@ -46,11 +41,11 @@ def figure_of(sheet: Sheet) -> Figure:
     styles, metric = _styles(sheet), sheet.metrics[0]
     for row in sheet.rows:
         _draw_course(left, sheet, row.arm, metric, styles[row.arm])
-    left.set_title(f"{TITLES.get(metric, metric)} (validation)")
+    left.set_title(f"{title_of(metric)} (validation)")
     left.set_xlabel("round")
     left.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     _draw_scores(right, sheet, metric, styles)
-    right.set_title(f"{TITLES.get(metric, metric)} (test)")
+    right.set_title(f"{title_of(metric)} (test)")
     handles, labels = left.get_legend_handles_labels()
     if handles:
         made.legend(handles, labels, loc="outside lower center", ncols=min(6, len(labels)))
@@ -83,7 +78,7 @@ def _draw_course(
 def _draw_scores(
     panel: Axes, sheet: Sheet, metric: str, styles: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Filled dots: the parties' plain average; hollow ones: all test images pooled."""
+    """Filled dots: the parties' plain average; hollow ones: all test data pooled."""
     names = [row.arm for row in sheet.rows]
     for place, row in enumerate(sheet.rows):
         colour = styles[row.arm]["color"]

@@ -6,35 +6,43 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from fedcore.audit.durable import replace_with
 from fedcore.comparison.plan import Cell, Comparison
 from fedcore.config.base import Section
-from fedcore.config.federation import METRICS
-from fedcore.metrics import AnyScores, read_scores
+from fedcore.errors import RunMismatch
+from fedcore.metrics import METRICS, AnyScores, read_scores
 from fedcore.rounds.messages import Record
 
 FOLDER = "cells"
 
 
 class Round(Section):
-    """A round's metrics on the validation images of all parties of the cell; `None`: withheld."""
+    """A round's metrics on the validation data of all parties of the cell; `None`: withheld.
+
+    `personal` has those of the parties' personal models, where they are made in every round.
+    """
 
     number: int
     seconds: float
     values: dict[str, float | None]
+    personal: dict[str, float | None] = Field(default_factory=dict)
 
     @classmethod
     def of(cls, record: Record) -> Round:
         """What of a round's record is compared."""
         values = {name: getattr(record, name) for name in METRICS}
-        return cls(number=record.round, seconds=record.seconds, values=values)
+        own = record.personal.model_dump() if record.personal else {}
+        return cls(number=record.round, seconds=record.seconds, values=values, personal=own)
 
 
 class CellResult(Section):
     """What a finished cell says.
 
     `tests` holds, by party id, the best model's `fedcore.metrics.AnyScores` on that party's test
-    images as JSON, or nothing where they are withheld.
+    data as JSON, or nothing where they are withheld; `personal` those of each party's own personal
+    model after the last round, where the strategy makes some.
     """
 
     cell: Cell
@@ -44,6 +52,7 @@ class CellResult(Section):
     best_round: int
     reason: str
     tests: dict[str, dict[str, Any] | None]
+    personal: dict[str, dict[str, Any] | None] = Field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -53,7 +62,16 @@ class CellResult(Section):
     @property
     def scores(self) -> dict[str, AnyScores]:
         """Known test scores by party id."""
-        return {party: read_scores(one) for party, one in self.tests.items() if one}
+        return _known(self.tests)
+
+    @property
+    def personal_scores(self) -> dict[str, AnyScores]:
+        """Known test scores of the parties' personal models by party id."""
+        return _known(self.personal)
+
+
+def _known(tests: Mapping[str, Any]) -> dict[str, AnyScores]:
+    return {party: read_scores(one) for party, one in tests.items() if one}
 
 
 def path_of(output: Path, cell: Cell) -> Path:
@@ -67,7 +85,10 @@ def keep(output: Path, result: CellResult) -> None:
 
 
 def found(output: Path, comparison: Comparison) -> dict[str, CellResult]:
-    """The finished cells of the comparison, by name."""
+    """The finished cells of the comparison, by name.
+
+    Raises `RunMismatch` for one whose scores another version of fedcore counted in other ways.
+    """
     return {cell.name: one for cell in comparison.cells() if (one := _read(output, cell))}
 
 
@@ -78,4 +99,13 @@ def missing(comparison: Comparison, done: Mapping[str, CellResult]) -> Sequence[
 
 def _read(output: Path, cell: Cell) -> CellResult | None:
     path = path_of(output, cell)
-    return CellResult.model_validate_json(path.read_bytes()) if path.exists() else None
+    if not path.exists():
+        return None
+    known = CellResult.model_validate_json(path.read_bytes())
+    try:
+        _ = known.scores
+    except ValueError as odd:
+        raise RunMismatch(
+            f"{path}: its {odd}: fedcore {known.code_version} wrote it; choose another --output"
+        ) from None
+    return known

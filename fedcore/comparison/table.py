@@ -1,7 +1,8 @@
 """From cells to rows: mean and standard deviation over the seeds, for every party and metric.
 
 A row's value at one seed is what a user of that arm gets: each party's own local model for
-`local-only`, the one model of the training for every other arm.
+`local-only`, each party's personal model for a row of those, the one model of the training (with
+what of it stays at each party) for every other.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from fedcore.comparison.plan import LOCAL_ONLY, POOLED
+from fedcore.comparison.plan import LOCAL_ONLY, POOLED, personal_row
 from fedcore.comparison.result import CellResult
 from fedcore.metrics import AnyScores, pool_any
 
@@ -39,16 +40,20 @@ class Spread:
 
 @dataclass(frozen=True)
 class Trial:
-    """One arm at one seed: known test scores by party, seconds of all its rounds, its cells."""
+    """One row at one seed: known test scores by party, seconds of all its rounds, its cells.
+
+    `personal`: it is of the parties' personal models.
+    """
 
     arm: str
     seed: int
     scores: Mapping[str, AnyScores]
     seconds: float
     cells: Sequence[CellResult]
+    personal: bool = False
 
     def value(self, where: str, metric: str) -> float | None:
-        """The metric at a party, their plain average, or of all images pooled."""
+        """The metric at a party, their plain average, or of all test data pooled."""
         if where == TOGETHER:
             together = pool_any(self.scores[party] for party in sorted(self.scores))
             return _known(together, metric)
@@ -64,7 +69,7 @@ class Trial:
         values: list[float | None] = []
         for place in range(longest):
             there = [cell.rounds[place] for cell in self.cells if place < len(cell.rounds)]
-            found = [one.values.get(metric) for one in there]
+            found = [(one.personal if self.personal else one.values).get(metric) for one in there]
             known = [value for value in found if value is not None]
             whole = len(known) == len(self.cells)
             values.append(math.fsum(known) / len(known) if whole else None)
@@ -73,7 +78,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Row:
-    """An arm's line: a spread for each (where, metric), the seconds, how many seeds."""
+    """A line: a spread for each (where, metric), the seconds, how many seeds."""
 
     arm: str
     seeds: int
@@ -96,7 +101,7 @@ class Sheet:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The parties, their plain average, and all of their images pooled."""
+        """The parties, their plain average, and all of their test data pooled."""
         return (*self.parties, AVERAGE, TOGETHER)
 
     def best(self, where: str, metric: str) -> set[str]:
@@ -123,7 +128,7 @@ def sheet_of(
 ) -> Sheet:
     """The sheet of the cells there are, in whatever order they come.
 
-    `rows` names the arms, `parties` the columns; the first of `metrics` is the one to show first.
+    `rows` names the lines, `parties` the columns; the first of `metrics` is the one to show first.
     """
     trials = trials_of(results, parties)
     columns = (*parties, AVERAGE, TOGETHER)
@@ -132,7 +137,7 @@ def sheet_of(
 
 
 def trials_of(results: Iterable[CellResult], parties: Sequence[str]) -> list[Trial]:
-    """Cells put together by arm and seed; `local-only` counts once every party's cell is there."""
+    """Cells put together by row and seed; `local-only` counts once every party's cell is there."""
     groups: dict[tuple[str, int], list[CellResult]] = defaultdict(list)
     for one in results:
         groups[one.cell.arm, one.cell.seed].append(one)
@@ -147,7 +152,20 @@ def trials_of(results: Iterable[CellResult], parties: Sequence[str]) -> list[Tri
             scores = ordered[0].scores
         seconds = math.fsum(one.seconds for one in ordered)
         trials.append(Trial(arm, seed, scores, seconds, ordered))
+        if ordered[0].personal:
+            trials.append(personal_trial(ordered[0]))
     return trials
+
+
+def trial_of(one: CellResult) -> Trial:
+    """A single cell's best model, at every party that it was tested at."""
+    return Trial(one.cell.arm, one.cell.seed, one.scores, one.seconds, [one])
+
+
+def personal_trial(one: CellResult) -> Trial:
+    """What a cell's parties get with their personal models."""
+    row, scores = personal_row(one.cell.arm), one.personal_scores
+    return Trial(row, one.cell.seed, scores, one.seconds, [one], personal=True)
 
 
 def elsewhere(

@@ -10,6 +10,7 @@ from pathlib import Path
 from fedcore.comparison.plan import Cell
 
 PREPARED = "prepared.json"
+PUBLIC = "public images"  # stands among the parties; no party id has a space
 STATE = ".fedcore"
 
 

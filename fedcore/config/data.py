@@ -56,6 +56,18 @@ class DataSection(Section):
         None, description="the data is a clinical table with these columns, in place of images"
     )
 
+    @property
+    def never_validates(self) -> bool:
+        """Whether no party can have validation data: a share of 0, and nothing else that names it.
+
+        Images may lie in folders of splits, and a file may name each image's or row's.
+        """
+        if self.validation > 0 or self.split_file is not None:
+            return False
+        if self.table is not None:
+            return self.table.split not in ("column", "file")
+        return self.labels == "attribute"
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.validation + self.test >= 0.9:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from fedcore.config.base import Section, misfit
 from fedcore.config.robust import ROBUST, least_updates
-from fedcore.errors import nearest
+from fedcore.config.strategy_fields import ADAPTIVE, ASYNCHRONOUS, left_aside
+from fedcore.errors import amount, nearest
+from fedcore.metrics import METRICS
 
-# A round of these closes when the first few replies are there; the others train on.
-ASYNCHRONOUS = ("fedbuff", "fedasync")
 STRATEGIES = (
     "fedavg",
     "fedavgm",
-    "fedadam",
-    "fedyogi",
-    "fedadagrad",
+    *ADAPTIVE,
     "fedprox",
     "fednova",
     "scaffold",
@@ -30,7 +29,6 @@ STRATEGIES = (
 )
 # What these strategies add up at a party is a sum of gradients; adaptive optimisers take no such.
 SGD_ONLY = ("fednova", "scaffold")
-METRICS = ("accuracy", "auroc", "loss", "concordance")
 # The pooled value, or the plain average of the parties' own.
 SELECTIONS = (*METRICS, *(f"average_{name}" for name in METRICS))
 Part = Literal["norms", "statistics", "head"]
@@ -114,8 +112,11 @@ class FederationSection(Section):
     clip_norm: float | None = Field(
         None, gt=0, description="clip each update to this L2 norm; larger ones are refused"
     )
+    participation: float = Field(
+        1.0, gt=0, le=1, description="share of the parties that is drawn and invited in each round"
+    )
     quorum: int | None = Field(
-        None, ge=1, description="replies a round needs; by default all parties'"
+        None, ge=1, description="replies a round needs; by default those of all invited parties"
     )
     deadline: float | None = Field(
         None, gt=0, description="seconds a round waits for replies; by default without end"
@@ -170,6 +171,14 @@ class FederationSection(Section):
         return content
 
     @model_validator(mode="after")
+    def _every_field_counts(self) -> Self:
+        for field, remedy in left_aside(self.model_dump()):
+            value = getattr(self, field)
+            if value != type(self).model_fields[field].default:
+                raise misfit(field, value, remedy)
+        return self
+
+    @model_validator(mode="after")
     def _asynchronous_fits(self) -> Self:
         if self.buffer is None:
             return self
@@ -180,14 +189,19 @@ class FederationSection(Section):
             remedy = "fedasync takes one reply at a time; choose fedbuff or leave it out"
             raise misfit("buffer_size", self.buffer_size, remedy)
         if self.quorum is not None and self.quorum > self.buffer:
-            remedy = f"a round closes with {self.buffer} replies; demand at most so many"
+            closing = amount(self.buffer, "reply", "replies")
+            remedy = f"a round closes with {closing}; demand at most so many"
             raise misfit("quorum", self.quorum, remedy)
+        if self.participation < 1:
+            remedy = f"{self.strategy} waits for nobody, so it invites all parties: leave it at 1"
+            raise misfit("participation", self.participation, remedy)
         return self
 
     @model_validator(mode="after")
     def _quorum_withstands(self) -> Self:
         if self.quorum is not None and self.quorum < self.least_updates:
-            remedy = f"{self.strategy} needs {self.least_updates} updates; demand at least so many"
+            needed = amount(self.least_updates, "update")
+            remedy = f"{self.strategy} needs {needed}; demand at least so many"
             raise misfit("quorum", self.quorum, remedy)
         return self
 
@@ -196,6 +210,15 @@ class FederationSection(Section):
         """How many replies close a round; `None` where all parties are waited for."""
         sizes = {"fedbuff": self.buffer_size or 2, "fedasync": 1}
         return sizes.get(self.strategy)
+
+    def seats(self, members: int) -> int:
+        """How many of so many parties a round invites: the share of them, and at least one.
+
+        The max(C K, 1) of FedAvg (McMahan et al. 2017, algorithm 1), to the nearest whole number;
+        a half counts as one.
+        """
+        share = Decimal(str(self.participation)) * members
+        return max(1, int(share.to_integral_value(ROUND_HALF_UP)))
 
     @property
     def least_updates(self) -> int:

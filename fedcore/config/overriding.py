@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import Any
 
 from fedcore.config.reading import parse_yaml
@@ -39,3 +40,12 @@ def overridden(content: Any, name: str, value: Any) -> Any:
     if isinstance(place, dict):
         place[last] = value
     return changed
+
+
+def without(content: Any, section: str, names: Iterable[str]) -> Any:
+    """A copy of a file's plain `content` in which a section says nothing of the fields `names`."""
+    if not isinstance(content, dict) or not isinstance(content.get(section), dict):
+        return content
+    left_out = set(names)
+    kept = {name: value for name, value in content[section].items() if name not in left_out}
+    return {**content, section: kept}

@@ -6,6 +6,11 @@ from pydantic import Field
 
 from fedcore.config.base import Section
 
+NO_FOLDER = (
+    "the task file: pretrain asks the guest for a folder of public images: name it with "
+    "--pretrain, or as local.pretrain in the guest's party file"
+)
+
 
 class PretrainSection(Section):
     """The guest trains on a folder of public images before it hands out the initial model.

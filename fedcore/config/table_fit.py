@@ -8,6 +8,7 @@ from fedcore.config.data import DataSection
 from fedcore.config.federation import FederationSection
 from fedcore.config.model import TABLE_MODELS, ModelSection
 from fedcore.config.table import TableSection
+from fedcore.metrics import metrics_of
 
 Misfit = tuple[str, object, str]
 
@@ -26,9 +27,9 @@ def table_misfits(
     else:
         yield from _label_misfits(survival, table, model)
         yield from _model_misfits(survival, model)
-    wrong = ("accuracy", "auroc") if survival else ("concordance",)
-    if federation.select_by.removeprefix("average_") in wrong:
-        remedy = "write concordance or loss" if survival else "write accuracy, auroc or loss"
+    known = metrics_of(task_type)
+    if federation.select_by.removeprefix("average_") not in known:
+        remedy = f"write {', '.join(known[:-1])} or {known[-1]}"
         yield "federation.select_by", federation.select_by, remedy
 
 

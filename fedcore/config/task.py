@@ -76,6 +76,17 @@ class TaskFile(Section):
         return self
 
     @model_validator(mode="after")
+    def _somebody_validates(self) -> Self:
+        """A wish to stop early is refused where it is certain that nobody has validation rows."""
+        if self.federation.early_stopping is not None and self.data.never_validates:
+            remedy = (
+                "federation.early_stopping goes by validation scores: write a share above 0, or "
+                "leave early_stopping out"
+            )
+            raise misfit("data.validation", self.data.validation, remedy)
+        return self
+
+    @model_validator(mode="after")
     def _classes_agree(self) -> Self:
         names, number = self.data.classes, self.model.num_classes
         if self.task_type == "survival":
@@ -107,6 +118,16 @@ class TaskFile(Section):
         if training.backbone_lr != 1:
             remedy = f"leave it at 1, {meant} with one learning rate"
             raise misfit("training.backbone_lr", training.backbone_lr, remedy)
+        return self
+
+    @model_validator(mode="after")
+    def _draws_keep_the_promise(self) -> Self:
+        federation = self.federation
+        if self.model.modalities and federation.participation < 1 < federation.least_updates:
+            remedy = (
+                f"a draw may take too few of a modality for {federation.strategy}: leave it at 1"
+            )
+            raise misfit("federation.participation", federation.participation, remedy)
         return self
 
     @model_validator(mode="after")

@@ -10,6 +10,7 @@ import re
 from fedcore.errors import InputError, problem
 
 MAX_KEY = 512
+PARTIES = "parties/"
 SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 
 
@@ -117,12 +118,12 @@ def term(folder: str, number: int) -> str:
 
 def identity(party: str, serial: int, mark: str) -> str:
     """Who a party is, as said with its kit number `serial`, which alone knows the `mark`."""
-    return require_key(f"parties/{party}/identity/{serial:05d}-{mark}.json")
+    return require_key(f"{PARTIES}{party}/identity/{serial:05d}-{mark}.json")
 
 
 def party_folder(party: str, run: str) -> str:
     """The prefix of all that a party writes for a run."""
-    return f"parties/{party}/{run}/"
+    return f"{PARTIES}{party}/{run}/"
 
 
 def hello(party: str, run: str) -> str:

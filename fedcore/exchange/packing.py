@@ -43,7 +43,7 @@ def pack(update: Mapping[str, Array], codec: str, share: float, seed: int) -> Pa
     if codec == "topk":
         return _largest(update, share)
     write = {"float32": _as_is, "bfloat16": _halves, "int8": _bytes}[codec]
-    random = np.random.Generator(np.random.SFC64(seed))
+    random = np.random.default_rng(seed)
     packed: Params = {}
     for name in sorted(update):
         array = update[name]

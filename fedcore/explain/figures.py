@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedcore.explain.matrix import matrix_of
+from fedcore.explain.metric_words import title_of
 from fedcore.explain.outcome import outcome_of
 from fedcore.explain.palette import RC
 from fedcore.explain.statistics_tables import DataStatistics
@@ -66,14 +67,14 @@ def drawings(
     outcome = outcome_of(end)
     found = [] if statistics is None else _of_data(agreement, statistics)
     if records:
-        names = " and ".join(title for _, title in plot_curves.panels_of(records))
+        names = " and ".join(map(title_of, plot_curves.panels_of(agreement)))
         alt = f"{names} on validation patients by round, per party and federated"
         found.append(
             Drawing("curves", alt, lambda: plot_curves.curves(agreement, records, end.best_round))
         )
     table = matrix_of(agreement, end)
     if table is not None:
-        alt = "AUROC of every model on every party's test images"
+        alt = f"{title_of(table.metric)} of every model on every party's test data"
         found.append(Drawing("matrix", alt, lambda: plot_matrix.matrix(table)))
     pooled = outcome.pooled
     if not isinstance(pooled, Scores):  # nobody reported, or a survival model without classes

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fedcore.explain.page import STYLE
-from fedcore.explain.wording import amount, size
+from fedcore.errors import amount
+from fedcore.explain.html import rendered
+from fedcore.explain.wording import size
 
 if TYPE_CHECKING:
     from fedcore.audit.entry import Entry
@@ -69,20 +70,20 @@ def as_csv(story: Departed) -> str:
 
 def as_page(story: Departed) -> str:
     """The page as text; every value is escaped."""
-    import jinja2  # noqa: PLC0415
-    import markupsafe  # noqa: PLC0415
-
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     left = _left(story)
-    return environment.from_string(LEDGER_PAGE).render(
-        style=markupsafe.Markup(STYLE + PRINT),  # noqa: S704  # constants of this package
-        story=story,
-        columns=COLUMNS,
-        rows=[_row(entry) for entry in left],
-        totals=_totals(left),
-        lead=_lead(left),
-        decisions=_decisions(story.entries),
-        head=story.entries[-1].head if story.entries else None,
+    return rendered(
+        LEDGER_BODY,
+        f"What left party {story.party} in {story.run}",
+        {
+            "story": story,
+            "columns": COLUMNS,
+            "rows": [_row(entry) for entry in left],
+            "totals": _totals(left),
+            "lead": _lead(left),
+            "decisions": _decisions(story.entries),
+            "head": story.entries[-1].head if story.entries else None,
+        },
+        PRINT,
     )
 
 
@@ -158,18 +159,7 @@ table.left td:nth-child(4) { min-width: 22ch; } td:nth-child(2) { white-space: n
 @media print { @page { size: A4 landscape; margin: 12mm; } thead { display: table-header-group; } }
 """
 
-LEDGER_PAGE = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>What left party {{ story.party }} in {{ story.run }}</title>
-<style>{{ style }}</style>
-</head>
-<body>
-<main>
+LEDGER_BODY = """\
 <header>
 <h1>What left party {{ story.party }}</h1>
 <p class="muted">Training <code>{{ story.run }}</code> &middot; from the hospital's own ledger</p>
@@ -217,7 +207,4 @@ Public key: <code>{{ story.public_key }}</code></p>{% endif %}
 <p>Whoever holds the ledger file can repeat it: <code>fedcore ledger verify {{ story.run }}</code>.
 An object in the exchange is the one of this list if its SHA-256 is the same.</p>
 </section>
-</main>
-</body>
-</html>
 """

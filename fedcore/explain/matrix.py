@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fedcore.explain.outcome import guest_first, outcome_of
-from fedcore.metrics import AnyScores, Scores
+from fedcore.metrics import metrics_of
 
 if TYPE_CHECKING:
     from fedcore.rounds.messages import Agreement, End
@@ -29,8 +29,9 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Matrix:
-    """AUROC by model and party; `None` where nothing is known or nothing can be said."""
+    """The metric by model and party; `None` where nothing is known or nothing can be said."""
 
+    metric: str
     models: tuple[str, ...]
     parties: tuple[str, ...]
     values: tuple[tuple[float | None, ...], ...]
@@ -55,10 +56,12 @@ def matrix_of(agreement: Agreement, end: End) -> Matrix | None:
     if not more:
         return None
     models = [name for name in ("best", "final", *more) if name in end.scores]
+    metric = metrics_of(str(agreement.task["task_type"]))[0]
     return Matrix(
+        metric=metric,
         models=tuple(_name(model, labels) for model in models),
         parties=tuple(labels[party] for party in ids),
-        values=tuple(_row(end, model, ids) for model in models),
+        values=tuple(_row(end, model, ids, metric) for model in models),
     )
 
 
@@ -67,12 +70,7 @@ def _name(model: str, labels: dict[str, str]) -> str:
     return NAMES.get(model) or f"{labels.get(party, party)}'s last local model"
 
 
-def _worth(scores: AnyScores) -> float:
-    """AUROC, or a survival model's concordance index."""
-    return scores.auroc if isinstance(scores, Scores) else scores.concordance
-
-
-def _row(end: End, model: str, ids: Sequence[str]) -> tuple[float | None, ...]:
+def _row(end: End, model: str, ids: Sequence[str], metric: str) -> tuple[float | None, ...]:
     reported = outcome_of(end, model).reported
-    areas = [_worth(reported[party]) if party in reported else math.nan for party in ids]
-    return tuple(None if math.isnan(area) else area for area in areas)
+    values = [reported[one].value(metric) if one in reported else math.nan for one in ids]
+    return tuple(None if math.isnan(value) else value for value in values)

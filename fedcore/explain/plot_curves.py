@@ -1,4 +1,4 @@
-"""The course of a training: loss, accuracy and AUROC by round, per party and federated."""
+"""The course of a training: the few metrics that matter most, per party and federated."""
 
 from __future__ import annotations
 
@@ -11,34 +11,33 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from fedcore.explain.metric_words import brief, title_of
 from fedcore.explain.outcome import guest_first
 from fedcore.explain.palette import CROWD, MUTED, federated_style, party_styles
 
 if TYPE_CHECKING:
     from fedcore.rounds.messages import Agreement, PartyResult, Record
 
-PANELS = (("loss", "Loss"), ("accuracy", "Accuracy"), ("auroc", "AUROC"))
-SURVIVAL = (("loss", "Loss"), ("concordance", "Concordance index"))
 FEW = 25  # up to this many rounds, each is marked by a dot
 
 
 def curves(agreement: Agreement, records: Sequence[Record], best_round: int) -> Figure:
     """A panel per metric over the rounds; gaps where a party was absent or withheld its numbers."""
     figure = Figure(figsize=(10, 3.5), layout="constrained")
-    panels = panels_of(records)
+    panels = panels_of(agreement)
     axes: Sequence[Axes] = figure.subplots(1, len(panels))
-    for panel, (metric, title) in zip(axes, panels, strict=True):
+    for panel, metric in zip(axes, panels, strict=True):
         _draw_panel(panel, agreement, records, metric)
-        _dress_panel(panel, title, len(records), best_round, metric)
+        _dress_panel(panel, len(records), best_round, metric)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(6, len(labels)))
     return figure
 
 
-def panels_of(records: Sequence[Record]) -> tuple[tuple[str, str], ...]:
-    """Metric and title of each panel: those of survival where a concordance index is known."""
-    known = any(record.concordance is not None for record in records)
-    return SURVIVAL if known else PANELS
+def panels_of(agreement: Agreement) -> tuple[str, ...]:
+    """The metric of each panel, by the agreement's task."""
+    task = agreement.task
+    return brief(str(task["task_type"]), str(task["federation"]["select_by"]))[::-1]
 
 
 def _draw_panel(panel: Axes, agreement: Agreement, records: Sequence[Record], metric: str) -> None:
@@ -56,8 +55,8 @@ def _draw_panel(panel: Axes, agreement: Agreement, records: Sequence[Record], me
     panel.plot(rounds, values, label="federated", **federated_style(), **dots)
 
 
-def _dress_panel(panel: Axes, title: str, rounds: int, best_round: int, metric: str) -> None:
-    panel.set_title(f"{title} (validation)")
+def _dress_panel(panel: Axes, rounds: int, best_round: int, metric: str) -> None:
+    panel.set_title(f"{title_of(metric)} (validation)")
     panel.set_xlabel("round")
     panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     panel.axvline(best_round, color=MUTED, lw=1, ls=(0, (2, 2)), zorder=1)
@@ -72,7 +71,7 @@ def _dress_panel(panel: Axes, title: str, rounds: int, best_round: int, metric: 
         color=MUTED,
         fontsize=8,
     )
-    if metric == "accuracy":
+    if metric.endswith("accuracy"):
         panel.yaxis.set_major_formatter(PercentFormatter(1.0))
     if rounds == 1:
         panel.set_xlim(best_round - 1, best_round + 1)

@@ -1,4 +1,4 @@
-"""The cross-site evaluation as a picture: models down, parties across, AUROC in shades."""
+"""The cross-site evaluation as a picture: models down, parties across, their worth in shades."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from fedcore.explain.matrix import Matrix
+from fedcore.explain.metric_words import title_of
 from fedcore.explain.palette import INK
 from fedcore.explain.plot_scores import BLUES
 from fedcore.explain.wording import number
@@ -31,9 +32,9 @@ def matrix(found: Matrix) -> Figure:
         for (row, column), area in np.ndenumerate(areas):
             panel.text(column, row, number(float(area)), ha="center", va="center", color=INK)
     else:
-        figure.colorbar(image, ax=panel, shrink=0.8, label="AUROC")
+        figure.colorbar(image, ax=panel, shrink=0.8, label=title_of(found.metric))
     panel.set_xticks(range(columns), found.parties, rotation=0 if columns <= 4 else 50)
     panel.set_yticks(range(rows), found.models)
-    panel.set(xlabel="scored on the test images of")
-    panel.set_title("AUROC of every model at every party")
+    panel.set(xlabel="scored on the test data of")
+    panel.set_title(f"{title_of(found.metric)} of every model at every party")
     return figure

@@ -12,7 +12,8 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from fedcore.explain.outcome import Outcome, guest_first
 from fedcore.explain.palette import COLOURS, CROWD, INK, MUTED, federated_style, party_styles
-from fedcore.metrics import Ints, Scores, area_under_roc, calibration, roc_curve
+from fedcore.metrics import Ints, Scores
+from fedcore.metrics_bins import area_under_roc, calibration, roc_curve
 
 if TYPE_CHECKING:
     from fedcore.rounds.messages import Agreement

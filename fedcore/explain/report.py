@@ -10,32 +10,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fedcore.errors import amount, listing
 from fedcore.explain.figures import Drawing, drawings
+from fedcore.explain.html import rendered, trusted
+from fedcore.explain.metric_words import HEADINGS, in_words
 from fedcore.explain.outcome import outcome_of
-from fedcore.explain.page import PAGE, STYLE
-from fedcore.explain.report_tables import HEADINGS, Story, tables_of
+from fedcore.explain.page import BODY
+from fedcore.explain.report_tables import Story, tables_of
 from fedcore.explain.statistics_tables import read_statistics
-from fedcore.explain.wording import amount, duration, listing, number, percent, size
+from fedcore.explain.wording import duration, number, percent, size
 from fedcore.metrics import Scores
 
 if TYPE_CHECKING:
     from fedcore.config.task import TaskFile
     from fedcore.rounds.messages import Agreement, End, Hello, Record
     from fedcore.rounds.statistics_messages import PooledStatistics
-
-METRIC_NAMES = {
-    "auroc": "AUROC",
-    "accuracy": "accuracy",
-    "loss": "loss",
-    "concordance": "the concordance index",
-}
-
-
-def chosen_by(metric: str) -> str:
-    """What the best round was chosen by, in words."""
-    plain = METRIC_NAMES[metric.removeprefix("average_")]
-    return f"the parties' average of {plain}" if metric.startswith("average_") else plain
-
 
 CAPTIONS = {
     "curves": "Scores on each party's validation images after every round; a gap means that the "
@@ -81,28 +70,27 @@ def render(
     story: Story, ledger_heads: Mapping[str, Mapping[str, Any]], figures: Sequence[Drawing]
 ) -> str:
     """The page as text; every value is escaped but the figures, which are drawn here."""
-    import jinja2  # noqa: PLC0415
-    import markupsafe  # noqa: PLC0415
-
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    return environment.from_string(PAGE).render(
-        style=markupsafe.Markup(STYLE),  # noqa: S704  # a constant of this package
-        title=story.task.name,
-        run=story.agreement.run,
-        subtitle=_subtitle(story),
-        unit=story.unit,
-        things="row" if story.unit == "row" else "file",
-        sentences=sentences(story),
-        tiles=tiles(story),
-        figures={
-            one.name: {
-                "svg": markupsafe.Markup(_labelled(one)),  # noqa: S704  # escaped by matplotlib
-                "caption": CAPTIONS[one.name].replace("image", story.unit),
-            }
-            for one in figures
+    return rendered(
+        BODY,
+        f"{story.task.name}: training report",
+        {
+            "title": story.task.name,
+            "run": story.agreement.run,
+            "subtitle": _subtitle(story),
+            "unit": story.unit,
+            "things": "row" if story.unit == "row" else "file",
+            "sentences": sentences(story),
+            "tiles": tiles(story),
+            "figures": {
+                one.name: {
+                    "svg": trusted(_labelled(one)),
+                    "caption": CAPTIONS[one.name].replace("image", story.unit),
+                }
+                for one in figures
+            },
+            "settings": story.task.to_yaml(),
+            **tables_of(story, ledger_heads),
         },
-        settings=story.task.to_yaml(),
-        **tables_of(story, ledger_heads),
     )
 
 
@@ -124,8 +112,8 @@ def tiles(story: Story) -> list[dict[str, str]]:
     pooled, thing = story.outcome.pooled, f"test {story.unit}"
     summary = pooled.summary() if pooled else {}
     images = f"{amount(pooled.images, thing)}, pooled" if pooled else "nobody reported"
-    rounds = f"of {story.end.rounds}, by {chosen_by(story.task.federation.select_by)}"
-    headings = {name: HEADINGS[name] for name in story.metrics}
+    rounds = f"of {story.end.rounds}, by {in_words(story.task.federation.select_by)}"
+    headings = {name: HEADINGS[name] for name in story.brief}
     return [
         *(
             {"name": title, "value": show(summary.get(name)), "note": images}
@@ -151,7 +139,7 @@ def _subtitle(story: Story) -> str:
 def _course(story: Story) -> str:
     patients = sum(hello.patients for hello in story.hellos.values())
     images = sum(hello.images for hello in story.hellos.values())
-    metric = chosen_by(story.task.federation.select_by)
+    metric = in_words(story.task.federation.select_by)
     who = amount(len(story.agreement.parties), "party", "parties")
     learned = f"to tell {listing(story.end.classes)} apart"
     if story.task.task_type == "survival":

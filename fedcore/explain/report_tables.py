@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fedcore.explain.matrix import matrix_of
+from fedcore.explain.metric_words import HEADINGS, brief, title_of
 from fedcore.explain.outcome import Outcome, guest_first
 from fedcore.explain.statistics_tables import DataStatistics, rows_of
 from fedcore.explain.wording import UNKNOWN, duration, number, percent, ranges, size
-from fedcore.metrics import AnyScores, Scores, area_under_roc, average
+from fedcore.metrics import AnyScores, Scores, average, metrics_of
+from fedcore.metrics_bins import area_under_roc, average_precision
+from fedcore.rounds.messages import NOT_INVITED
 
 if TYPE_CHECKING:
     from fedcore.config.task import TaskFile
     from fedcore.rounds.messages import Agreement, End, Hello, Record
 
 ADMITTED = "admitted"
-# How each metric is called and shown; those of a training in the order of its tables.
-HEADINGS: dict[str, tuple[str, Callable[[float | None], str]]] = {
-    "auroc": ("AUROC", number),
-    "accuracy": ("Accuracy", percent),
-    "concordance": ("Concordance", number),
-    "loss": ("Loss", number),
-}
-CLASSES, SURVIVAL = ("auroc", "accuracy", "loss"), ("concordance", "loss")
 POOLED = "All together"
 AVERAGE = "Plain average"
 
@@ -54,8 +49,13 @@ class Story:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The headline metrics of the training's kind."""
-        return SURVIVAL if self.task.task_type == "survival" else CLASSES
+        """All metrics of the training's kind."""
+        return metrics_of(self.task.task_type)
+
+    @property
+    def brief(self) -> tuple[str, ...]:
+        """The few metrics that matter most."""
+        return brief(self.task.task_type, self.task.federation.select_by)
 
     @property
     def silent(self) -> list[str]:
@@ -141,9 +141,9 @@ def _classes(story: Story) -> Table:
         rows = [_class_row(pooled, *one) for one in enumerate(story.outcome.classes)]
     return Table(
         "Pooled, each class against the rest",
-        ("Class", f"{story.unit.capitalize()}s", "Found", "Right when said", "AUROC"),
+        ("Class", f"{story.unit.capitalize()}s", "Found", "Right when said", "AUROC", "AUPRC"),
         rows,
-        numeric=frozenset(range(1, 5)),
+        numeric=frozenset(range(1, 6)),
         total="",
     )
 
@@ -152,13 +152,13 @@ def _class_row(pooled: Scores, place: int, name: str) -> tuple[str, ...]:
     right = int(pooled.confusion[place, place])
     there = int(pooled.confusion[place].sum())
     said = int(pooled.confusion[:, place].sum())
-    area = area_under_roc(pooled.histograms[place, 0], pooled.histograms[place, 1])
-    found = percent(right / there if there else None)
-    return name, f"{there:,}", found, percent(right / said if said else None), number(area)
+    shares = (right / there if there else None, right / said if said else None)
+    areas = [area(*pooled.histograms[place]) for area in (area_under_roc, average_precision)]
+    return name, f"{there:,}", *map(percent, shares), *map(number, areas)
 
 
 def _matrix(story: Story) -> Table:
-    """AUROC of every model at every party; without rows where only global models were scored."""
+    """Every model's worth at every party; without rows where only global models were scored."""
     found = matrix_of(story.agreement, story.end)
     if found is None:
         return Table("", (), ())
@@ -166,13 +166,13 @@ def _matrix(story: Story) -> Table:
         (model, *(number(value) for value in row))
         for model, row in zip(found.models, found.values, strict=True)
     ]
-    caption = "AUROC on the test images, by model and party"
+    caption = f"{title_of(found.metric)} on the test {story.unit}s, by model and party"
     numeric = frozenset(range(1, len(found.parties) + 1))
     return Table(caption, ("Model", *found.parties), rows, numeric=numeric, total="")
 
 
 def _rounds(story: Story) -> Table:
-    metrics = story.metrics[::-1]
+    metrics = story.brief[::-1]
     rows = [
         (
             str(record.round),
@@ -196,7 +196,7 @@ def _absences(story: Story) -> Table:
     missed: dict[tuple[str, str], list[int]] = defaultdict(list)
     for record in story.records:
         for party, result in record.parties.items():
-            if result.status != ADMITTED:
+            if result.status not in (ADMITTED, NOT_INVITED):
                 missed[party, result.status].append(record.round)
     rows = [
         (story.label(party), reason, ranges(numbers))

@@ -18,11 +18,6 @@ def percent(value: float | None) -> str:
     return UNKNOWN if value is None or math.isnan(value) else f"{value:.1%}"
 
 
-def amount(count: int, singular: str, plural: str | None = None) -> str:
-    """`1 image`, `1,650 images`."""
-    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
-
-
 def size(count: int) -> str:
     """Bytes in the largest unit that leaves at least one before the point."""
     value, unit = float(count), "bytes"
@@ -39,14 +34,6 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def listing(names: Iterable[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    known = list(names)
-    if len(known) < 2:
-        return "".join(known)
-    return f"{', '.join(known[:-1])} and {known[-1]}"
 
 
 def ranges(numbers: Iterable[int]) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from fedcore.config.base import Section
+from fedcore.config.task import TaskFile
 from fedcore.config.update import Codec
 
 Reason = str
@@ -19,6 +20,8 @@ Reason = str
 # deadline; it was still training when the round was full; it had replied, and the round was full.
 LATE, TRAINING, WAITING = "late", "training", "waiting"
 NOT_YET = frozenset({LATE, TRAINING, WAITING})
+# The status of a party that takes part and was not drawn for the round: no absence.
+NOT_INVITED = "not_invited"
 # More patients or images than any hospital has; sums of such numbers stay exact in float64.
 MOST = 10**12
 
@@ -97,11 +100,15 @@ class Refusal(Section):
 
 
 class Invitation(Section):
-    """Train from these weights, in this round; `memory` is what the strategy remembers."""
+    """Train from these weights, in this round; `memory` is what the strategy remembers.
+
+    `not_invited` names who takes part in the training and was not drawn for this round.
+    """
 
     run: str
     round: int = Field(ge=1)
     parties: tuple[str, ...]
+    not_invited: tuple[str, ...] = ()
     weights: ObjectRef
     task_hash: str
     clip_norm: float | None = None
@@ -162,15 +169,30 @@ class Score(Section):
 
 
 class Numbers(Section):
-    """The headline numbers of some scores; absent when withheld or undefined."""
+    """The headline numbers of some scores (`METRICS`); absent when withheld or undefined."""
 
     loss: float | None = None
     accuracy: float | None = None
+    balanced_accuracy: float | None = None
     auroc: float | None = None
+    auprc: float | None = None
+    f1: float | None = None
     concordance: float | None = None
 
 
-class PartyResult(Section):
+class Averages(Section):
+    """The plain mean of the parties' own headline numbers; absent where nobody has one."""
+
+    average_loss: float | None = None
+    average_accuracy: float | None = None
+    average_balanced_accuracy: float | None = None
+    average_auroc: float | None = None
+    average_auprc: float | None = None
+    average_f1: float | None = None
+    average_concordance: float | None = None
+
+
+class PartyResult(Numbers):
     """What a round's record says of one party; numbers are absent when withheld."""
 
     role: Literal["guest", "host"]
@@ -181,28 +203,16 @@ class PartyResult(Section):
     images: int = 0
     train_loss: float | None = None
     train_accuracy: float | None = None
-    loss: float | None = None
-    accuracy: float | None = None
-    auroc: float | None = None
-    concordance: float | None = None
     personal: Numbers | None = Field(None, description="of the party's own model, if it has one")
 
 
-class Record(Section):
+class Record(Numbers, Averages):
     """The commit marker of a round: what came of it, in numbers."""
 
     run: str
     round: int = Field(ge=1)
     model: ObjectRef
     parties: dict[str, PartyResult]
-    loss: float | None = None
-    accuracy: float | None = None
-    auroc: float | None = None
-    concordance: float | None = None
-    average_loss: float | None = Field(None, description="plain mean of the parties' own losses")
-    average_accuracy: float | None = None
-    average_auroc: float | None = None
-    average_concordance: float | None = None
     train_loss: float | None = None
     train_accuracy: float | None = None
     personal: Numbers | None = Field(None, description="the parties' own models, pooled")
@@ -235,20 +245,21 @@ class End(Section):
     )
 
 
-def line(record: Record, total: int) -> str:
+def line(record: Record, task: TaskFile) -> str:
     """A round as one line, in the words of the field.
 
     `Epoch 10/50 - Guest Loss: 0.215 | Acc: 89.2% - Host Loss: 0.198 | ... - Federated Loss: ...`
-    Where a concordance index is known, it stands in the accuracy's place.
+    For survival, the concordance index stands in the accuracy's place. Who was not invited to the
+    round is left out.
     """
     roles = [result.role for result in record.parties.values()]
-    known = [record.concordance, *(one.concordance for one in record.parties.values())]
-    survival = any(one is not None for one in known)
+    survival, total = task.task_type == "survival", task.federation.epochs
     parts = [
         f"{_name(party, result, roles)} {_numbers(result, survival)}"
         if result.status == "admitted"
         else f"{_name(party, result, roles)} {result.status}"
         for party, result in sorted(record.parties.items(), key=_guest_first)
+        if result.status != NOT_INVITED
     ]
     parts.append(f"Federated {_numbers(record, survival)}")
     return f"Epoch {record.round}/{total} - " + " - ".join(parts)

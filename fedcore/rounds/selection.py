@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fedcore.config.federation import EarlyStopping
+from fedcore.config.federation import EarlyStopping, FederationSection
 from fedcore.rounds.messages import Record
 
 UNKNOWN = float("-inf")
@@ -40,3 +40,16 @@ def should_stop(records: Sequence[Record], metric: str, rule: EarlyStopping | No
     before = max(merit(record, metric) for record in records[: -rule.patience])
     lately = max(merit(record, metric) for record in records[-rule.patience :])
     return not lately > before + rule.min_delta
+
+
+def blindness(record: Record, federation: FederationSection) -> str | None:
+    """What it means that a round has no validation score to go by; `None` where it has one."""
+    if merit(record, federation.select_by) != UNKNOWN:
+        return None
+    early = federation.early_stopping is not None
+    stops = " and early_stopping cannot stop the training" if early else ""
+    return (
+        f"round {record.round} has no {federation.select_by} on validation data (no party has any, "
+        "or all withhold it, or it is undefined there): without one, the last round's model "
+        f"counts as the best{stops}"
+    )

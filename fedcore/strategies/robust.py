@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from fedcore.config.federation import FederationSection
-from fedcore.errors import QuorumNotMet
+from fedcore.errors import QuorumNotMet, amount
 from fedcore.params import Array, Params
 from fedcore.strategies.rule import Contribution, Step
 from fedcore.strategies.step import advance
@@ -50,8 +50,10 @@ def require_enough(updates: Sequence[Update], federation: FederationSection) -> 
     needs = f"{strategy} with federation.hostile {federation.hostile} needs {least}"
     remedy = "bring parties back and run the same command again, or agree on a new task file"
     if len(updates) < least:
-        raise QuorumNotMet(f"{len(updates)} updates are admitted and {needs}: {remedy}")
+        came = f"{len(updates)} {'update is' if len(updates) == 1 else 'updates are'} admitted"
+        raise QuorumNotMet(f"{came} and {needs}: {remedy}")
     holders = Counter(name for update in updates for name in update)
     for name, count in sorted(holders.items()):
         if count < least:
-            raise QuorumNotMet(f"{name} is shared by {count} parties and {needs}: {remedy}")
+            sharing = amount(count, "party", "parties")
+            raise QuorumNotMet(f"{name} is shared by {sharing} and {needs}: {remedy}")

@@ -68,7 +68,7 @@ def record(seat: str, number: int, seconds: float) -> str:
     """Write the round's commit marker and show it as a table in Prefect; the round's line."""
     desk = desk_at(seat)
     written = coordinator.record(desk, number, seconds)
-    text = line(written, desk.task.federation.epochs)
+    text = line(written, desk.task)
     voice_of(seat).tell("record", line=text, record=written.model_dump(mode="json"))
     tables.show(seat)
     return text

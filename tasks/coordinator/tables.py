@@ -21,6 +21,8 @@ from prefect.client.schemas.filters import (
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
+from fedcore.config.task import TaskFile
+from fedcore.metrics import metrics_of
 from fedcore.rounds import coordinator
 from fedcore.rounds.messages import Record, line
 from tasks.coordinator.desk import desk_at
@@ -43,7 +45,7 @@ def show(seat: str) -> bool:
             temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
             get_client(sync_client=True, httpx_settings=settings) as api,
         ):
-            _make_missing(api, UUID(mine), coordinator.records(desk), desk.task.federation.epochs)
+            _make_missing(api, UUID(mine), coordinator.records(desk), desk.task)
     except (httpx.HTTPError, ValueError, OSError):
         return False
     return True
@@ -57,7 +59,9 @@ def show_all(seat: str) -> None:
         voice.pause(PAUSE)
 
 
-def _make_missing(api: SyncPrefectClient, mine: UUID, done: Sequence[Record], rounds: int) -> None:
+def _make_missing(
+    api: SyncPrefectClient, mine: UUID, done: Sequence[Record], task: TaskFile
+) -> None:
     wanted = {key_of(record): record for record in done}
     for start in range(0, len(wanted), PAGE):
         keys = list(wanted)[start : start + PAGE]
@@ -69,11 +73,11 @@ def _make_missing(api: SyncPrefectClient, mine: UUID, done: Sequence[Record], ro
         known = {one.key for one in found}
         for key in keys:
             if key not in known:
-                api.create_artifact(_artifact(mine, key, wanted[key], rounds))
+                api.create_artifact(_artifact(mine, key, wanted[key], task))
 
 
-def _artifact(mine: UUID, key: str, record: Record, rounds: int) -> ArtifactCreate:
-    text, data = line(record, rounds), json.dumps(_table(record))
+def _artifact(mine: UUID, key: str, record: Record, task: TaskFile) -> ArtifactCreate:
+    text, data = line(record, task), json.dumps(_table(record, metrics_of(task.task_type)))
     return ArtifactCreate(key=key, type="table", description=text, data=data, flow_run_id=mine)
 
 
@@ -83,17 +87,16 @@ def key_of(record: Record) -> str:
     return f"{slug}-round-{record.round:03d}"
 
 
-def _table(written: Record) -> list[dict[str, object]]:
+def _table(written: Record, metrics: Sequence[str]) -> list[dict[str, object]]:
     """One row per party, one for their plain average, one for the federation."""
-    columns: tuple[str, ...] = ("loss", "accuracy", "auroc", "train_loss", "train_accuracy")
-    if written.concordance is not None:
-        columns = ("loss", "concordance", "train_loss")
+    trained = [f"train_{name}" for name in ("loss", "accuracy") if name in metrics]
+    columns = [*metrics, *trained]
     rows: list[dict[str, object]] = []
     for party, result in sorted(written.parties.items()):
         numbers = {name: _shown(getattr(result, name)) for name in columns}
         name = {"party": f"{result.role}-{party}", "status": result.status}
         rows.append({**name, "patients": result.patients, **numbers})
-    averages = {name: _shown(getattr(written, f"average_{name}")) for name in columns[:3]}
+    averages = {name: _shown(getattr(written, f"average_{name}")) for name in metrics}
     rows.append({"party": "average", "status": "", **averages})
     numbers = {name: _shown(getattr(written, name)) for name in columns}
     patients = sum(result.patients for result in written.parties.values())

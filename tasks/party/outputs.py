@@ -10,7 +10,7 @@ from fedcore.config.columns import level_of
 from fedcore.errors import NotAllowed, Refused
 from fedcore.exchange import keys
 from fedcore.explain.report import write_report
-from fedcore.explain.tables import write_tables
+from fedcore.explain.tables import write_tables, write_tests
 from fedcore.rounds import party, sealed
 from fedcore.rounds.messages import Agreement, End, Hello, Record, line
 from fedcore.rounds.party import Desk
@@ -28,7 +28,7 @@ def tell_records(seat: str) -> None:
     desk, told = desk_at(seat), _TOLD.get(seat, 0)
     while (one := _record(desk, told + 1)) is not None:
         told += 1
-        text = line(one, desk.task.federation.epochs)
+        text = line(one, desk.task)
         voice_of(seat).tell("record", line=text, record=one.model_dump(mode="json"))
     _TOLD[seat] = told
 
@@ -59,6 +59,7 @@ def _write(place: Seat, desk: Desk, end: End) -> None:
     _write_normalisation(folder, desk)
     done = _records(desk)
     write_tables(folder, done)
+    write_tests(folder, end)
     key = keys.agreement(desk.run)
     agreement = sealed.read(desk.store, key, Agreement, desk.coordinator_key())
     heads, told = _ledger_heads(place, desk, end), _statistics(desk)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rounds_story import RUN, ByHand, Time, hospitals, key_of, model, task_file
+from rounds_story import RUN, ByHand, key_of, model, task_file
+from worlds import opened, world
 
 from fedcore.audit.entry import Entry, Head
 from fedcore.audit.ledger import Ledger, verify
-from fedcore.data.cohort import Cohort, open_cohort
+from fedcore.data.cohort import Cohort
 from fedcore.errors import LedgerBroken
 from fedcore.exchange import keys
 from fedcore.exchange.memory import MemoryStore
@@ -25,25 +26,14 @@ GOOD = {"count": np.array(0, np.int64), "weight": np.ones(4, np.float32)}
 ROUNDS = 3
 
 
-class KnownKeys(World):
-    def key(self, owner: str):
-        return key_of(owner)
-
-
 @pytest.fixture(scope="module")
 def cohorts(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Cohort]:
-    folder = tmp_path_factory.mktemp("hospitals")
-    return {
-        name: open_cohort(data, task_file(), folder / f"state-{name}")
-        for name, data in hospitals(folder).items()
-    }
+    return opened(tmp_path_factory.mktemp("hospitals"))
 
 
 @pytest.fixture(scope="module")
-def trained(cohorts, tmp_path_factory: pytest.TempPathFactory) -> tuple[KnownKeys, Outcome]:
-    time = Time()
-    folder = tmp_path_factory.mktemp("world")
-    place = KnownKeys(folder, MemoryStore(), time.watch(), wall_clock=time.clock)
+def trained(cohorts, tmp_path_factory: pytest.TempPathFactory) -> tuple[World, Outcome]:
+    place = world(tmp_path_factory.mktemp("world"))
     return place, simulate_cohorts(task_file(epochs=ROUNDS), cohorts, place)
 
 

@@ -7,12 +7,12 @@ hardware, GPU included.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+from typed import options
 
 from fedcore.config.task import TaskFile
 from fedcore.data.images import ArrayImages
@@ -65,9 +65,9 @@ def train(task: TaskFile, checkpoint: Checkpoint | None, stop: int | None = None
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--folder", type=Path, help="where to write; a temporary folder if none")
-    folder = Path(tempfile.mkdtemp(dir=options.parse_args().folder))
+    parser = options(__doc__)
+    parser.add_argument("--folder", type=Path, help="where to write; a temporary folder if none")
+    folder = Path(tempfile.mkdtemp(dir=parser.parse_args().folder))
     print(this_machine(task_of("adam").training))
     for optimizer in ("sgd", "adam", "adamw"):
         task = task_of(optimizer)

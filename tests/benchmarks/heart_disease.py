@@ -8,13 +8,14 @@ stratified by class, other batches and other initial weights. Writes docs/result
 
 from __future__ import annotations
 
-import argparse
 import csv
 import random
 import statistics
 import tempfile
 from collections import defaultdict
 from pathlib import Path
+
+from typed import options
 
 from fedcore.config import load_task_file
 from fedcore.config.federation import STRATEGIES
@@ -61,9 +62,7 @@ doi:10.24432/C52P4X, CC BY 4.0.
 
 def main() -> None:
     """Train all arms on all seeds and write the page."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--rounds", type=int, default=20)
+    parser = options(__doc__, seeds=5, rounds=20)
     known = ",".join(name for name in WISHED if name in STRATEGIES)
     parser.add_argument("--strategies", default=known)
     parser.add_argument("--page", type=Path, default=PAGE)

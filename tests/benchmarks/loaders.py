@@ -10,7 +10,6 @@ batches of 32.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 import time
@@ -22,6 +21,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch.utils.data import DataLoader
+from typed import options
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -103,10 +103,7 @@ def rate(epoch: Callable[[], int]) -> float:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=48)
-    parser.add_argument("--size", type=int, default=224)
-    parser.add_argument("--epochs", type=int, default=3)
+    parser = options(__doc__, images=48, size=224, epochs=3)
     parser.add_argument("--syntaxes", nargs="+", default=SYNTAXES)
     given = parser.parse_args()
     torch.set_num_threads(1)

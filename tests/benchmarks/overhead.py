@@ -8,7 +8,6 @@ with Prefect's temporary server and MLflow on SQLite. A round's time is the dist
 
 from __future__ import annotations
 
-import argparse
 import json
 import sqlite3
 import statistics
@@ -17,6 +16,8 @@ import tempfile
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
+
+from typed import options
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -69,10 +70,7 @@ def _track_seconds(database: Path) -> list[float]:
 
 def main() -> None:
     """Run both, print medians as a table and as JSON."""
-    options = argparse.ArgumentParser()
-    options.add_argument("--parties", type=int, default=2)
-    options.add_argument("--rounds", type=int, default=14)
-    given = options.parse_args()
+    given = options(__doc__, parties=2, rounds=14).parse_args()
     names = tuple(str(number) for number in range(1, given.parties + 1))
     with tempfile.TemporaryDirectory(prefix="overhead-") as name:
         plain = statistics.median(simulated(Path(name) / "simulated", names, given.rounds))

@@ -2,6 +2,7 @@
 
     python tests/benchmarks/personal.py [--size 28] [--rounds 10] [--images 240] [--seeds 3]
     python tests/benchmarks/personal.py --quick       # a minute, writes no page
+    python tests/benchmarks/personal.py --only organs # one table of the page
 
 Run by hand; everything goes through `fedcore.simulation`, which gives the bits of the command.
 """
@@ -17,7 +18,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import personal_data as data
-from personal_table import Cell, Results, write_page
+from personal_table import Cell, Results, renew_table, write_page
+from typed import options, typed
 
 from fedcore.config import TaskFile
 from fedcore.data.cohort import Cohort
@@ -74,12 +76,13 @@ def main() -> None:
     )
     begun = time.monotonic()
     for seed in range(args.seeds):
-        _xrays(args, seed, results)
-        _ultrasound(args, seed, results)
-        _organs(args, seed, results)
+        for name in [args.only] if args.only else TABLES:
+            TABLES[name](args, seed, results)
     results.seconds = time.monotonic() - begun
     with tempfile.TemporaryDirectory() as scratch:
-        print(write_page(Path(scratch) / "quick.md" if args.quick else PAGE, results))
+        page = Path(scratch) / "quick.md" if args.quick else PAGE
+        renewed = args.only and not args.quick
+        print(renew_table(page, results) if renewed else write_page(page, results))
 
 
 def _xrays(args: argparse.Namespace, seed: int, results: Results) -> None:
@@ -102,8 +105,8 @@ def _ultrasound(args: argparse.Namespace, seed: int, results: Results) -> None:
 
 def _organs(args: argparse.Namespace, seed: int, results: Results) -> None:
     """Few images of six kinds from CT, MR and radiography."""
-    kinds = {"ct": "CT", "xray": "CR"}
-    sizes = {"ct": (1, args.size, args.size), "xray": (1, args.size, args.size)}
+    kinds = {"ct": "CT", "xray": "CR", "mr": "MR"}
+    sizes = dict.fromkeys(kinds, (1, args.size, args.size))
     chosen = {name: data.few_of_each(SHARED, kind, 6, seed) for name, kind in kinds.items()}
     _modalities("organs", args, seed, results, chosen, sizes, ORGANS, FEW)
 
@@ -119,23 +122,28 @@ def _modalities(
     federation: Mapping[str, object],
 ) -> None:
     """Each modality alone, with encoders apart, and pressed into one size and one network."""
-    both = tuple(chosen)
+    every = tuple(chosen)
     own = {name: data.cohort(one, classes, sizes[name]) for name, one in chosen.items()}
     small = (1, args.size, args.size)
     same = {name: data.cohort(one, classes, small) for name, one in chosen.items()}
     results.note(table, own)
-    for name in both:
+    for name in every:
+        if len({one.label for one in chosen[name]["train"]}) < 2:
+            continue  # alone there is nothing to tell apart
         arm = Arm(f"{name} alone", (name,), apart=True)
         cells = _run(args, arm.with_(federation), seed, own, sizes, len(classes))
         results.add(table, arm.name, cells)
     for arm, cohorts in (
-        (Arm("cross-modal: an encoder each", both, apart=True), own),
-        (Arm("cross-modal, head at home", both, {"strategy": "fedper"}, apart=True), own),
-        (Arm("one network, one size (fedavg)", both), same),
-        (Arm("one network, one size (fedbn)", both, {"strategy": "fedbn"}), same),
+        (Arm("cross-modal: an encoder each", every, apart=True), own),
+        (Arm("cross-modal, head at home", every, {"strategy": "fedper"}, apart=True), own),
+        (Arm("one network, one size (fedavg)", every), same),
+        (Arm("one network, one size (fedbn)", every, {"strategy": "fedbn"}), same),
     ):
         cells = _run(args, arm.with_(federation), seed, cohorts, sizes, len(classes))
         results.add(table, arm.name, cells)
+
+
+TABLES = {"xrays": _xrays, "ultrasound": _ultrasound, "organs": _organs}
 
 
 def _run(
@@ -180,16 +188,9 @@ def _run(
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--size", type=int, default=28, help="side of the network's input")
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--images", type=int, default=240, help="training images at A and at B")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="tiny, to see that all of it runs")
-    args = parser.parse_args()
-    if args.quick:
-        args.size, args.rounds, args.images, args.seeds = 16, 2, 32, 1
-    return args
+    parser = options(__doc__, size=28, rounds=10, images=240, seeds=3)
+    parser.add_argument("--only", choices=TABLES, help="one table; the page keeps the others")
+    return typed(parser, size=16, rounds=2, images=32, seeds=1)
 
 
 if __name__ == "__main__":

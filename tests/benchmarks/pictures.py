@@ -9,7 +9,6 @@ needed. MLflow and Prefect are started on free ports of this machine and ended a
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from pictures_browser import Browser
+from typed import options
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "docs" / "pictures"
@@ -61,7 +61,7 @@ class Training:
 
 def main() -> None:
     """Serve both pages, take all pictures, end what was started."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = options(__doc__)
     parser.add_argument("demo", type=Path, help="the folder of fedcore demo")
     parser.add_argument("--to", type=Path, default=PICTURES, help="where the pictures go")
     given = parser.parse_args()

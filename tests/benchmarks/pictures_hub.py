@@ -10,13 +10,14 @@ that Prefect's page keeps for itself, and as a header for MLflow.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
+
+from typed import options
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -32,7 +33,7 @@ SIDE_BY_SIDE = "document.body.innerText.includes('Comparing')"
 
 def main() -> None:
     """Take both pictures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = options(__doc__)
     parser.add_argument("home", type=Path, help="the hub's folder")
     parser.add_argument("runs", nargs=2, help="the names of two trainings that have ended")
     parser.add_argument("--to", type=Path, default=PICTURES, help="where the pictures go")

@@ -18,6 +18,7 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
+from typed import options, typed
 from xray_arms import ARMS, ROOT, Trained, cohort_of, prepare, train
 from xray_hospitals import HOSPITALS, Splits, allot, looks, write_hospital
 from xray_scores import ask, require_agreement
@@ -85,18 +86,10 @@ def _require_all(hospitals: dict[str, Splits], cohorts: dict[str, Cohort]) -> No
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--size", type=int, default=64, help="side of the network's input")
-    parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--images", type=int, default=240, help="training images at A and at B")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser = options(__doc__, size=64, rounds=8, images=240, seeds=3)
     parser.add_argument("--folder", type=Path, help="work folder, kept; default: a temporary one")
     parser.add_argument("--note", default="", help="a word on the machine, for the page")
-    parser.add_argument("--quick", action="store_true", help="tiny, to see that all of it runs")
-    args = parser.parse_args()
-    if args.quick:
-        args.size, args.rounds, args.images, args.seeds = 32, 2, 64, 1
-    return args
+    return typed(parser, size=32, rounds=2, images=64, seeds=1)
 
 
 def _typed(words: list[str]) -> list[str]:

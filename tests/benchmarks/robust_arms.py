@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from small_xrays import auroc, draw, flipped, task_file
 
+from fedcore.config.robust import ROBUST
 from fedcore.data.images import ArrayImages
 from fedcore.models.catalogue import build
 from fedcore.models.state import to_params
@@ -62,7 +63,8 @@ def final_auroc(
 ) -> float:
     """The AUROC after the last round on the test images."""
     size = images["test"].pixels.shape[-1]
-    task = task_file(size, seed, strategy=strategy, hostile=HOSTILE, epochs=rounds)
+    promise = {"hostile": HOSTILE} if strategy in ROBUST else {}
+    task = task_file(size, seed, strategy=strategy, epochs=rounds, **promise)
     network = build(task.model, seed)
     model = to_params(network)
     # Krum takes the first of equals and a mean knows no order: it does not matter who is hostile.

@@ -21,6 +21,7 @@ from typing import Any
 import async_arms
 import robust_arms
 from robust_async_page import READING, sections
+from typed import options, typed
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "data"
@@ -80,17 +81,10 @@ def _kept(folder: Path, name: str, job: Job) -> Any:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--rounds", type=int, default=6, help="rounds against hostile hospitals")
-    parser.add_argument("--size", type=int, default=28, help="side of the network's input")
+    parser = options(__doc__, seeds=3, rounds=6, size=28)
     parser.add_argument("--folder", type=Path, help="work folder, kept; default: a temporary one")
     parser.add_argument("--shared", type=Path, default=SHARED, help="where the radiographs lie")
-    parser.add_argument("--quick", action="store_true", help="tiny, to see that all of it runs")
-    args = parser.parse_args()
-    if args.quick:
-        args.seeds, args.rounds, args.size = 1, 1, 16
-    return args
+    return typed(parser, seeds=1, rounds=1, size=16)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,10 @@ import pytest
 import table_story
 from hypothesis import given
 from hypothesis import strategies as st
+from modality_story import MODALITIES, crossmodal
 from rounds_story import hospitals, task_file
 
-from fedcore.baselines import OF_MANY, OF_ONE, alone, local_only, pooled, train_alone
+from fedcore.baselines import OF_MANY, OF_ONE, Given, alone, local_only, pooled, train_alone
 from fedcore.config.federation import FederationSection
 from fedcore.data.cohort import open_cohort
 from fedcore.data.images import ArrayImages
@@ -31,6 +32,18 @@ def cohorts(tmp_path_factory):
         party: open_cohort(place, TASK, folder / "state" / party)
         for party, place in hospitals(folder / "data").items()
     }
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """A cross-modal task, and three parties of which the last has other images."""
+    task = crossmodal(epochs=1)
+    places = hospitals(tmp_path / "data", tuple(MODALITIES))
+    opened = {
+        party: open_cohort(place, task.seen_by(MODALITIES[party]), tmp_path / "state" / party)
+        for party, place in places.items()
+    }
+    return task, opened
 
 
 def images(first: int, count: int) -> ArrayImages:
@@ -117,17 +130,62 @@ def test_scores_over_too_few_patients_are_withheld(cohorts, tmp_path):
     assert done.tests["1"] is None
 
 
-def test_a_table_has_its_baselines_too_and_not_by_rows_that_they_do_not_train_on(tmp_path):
-    task = table_story.task(data={"classes": ["0", "1"]})
-    folders = {
-        party: table_story.write(tmp_path / party / "t.csv", table_story.patients(30, seed))
-        for seed, party in enumerate(("1", "2"))
+def tables(folder, **fields):
+    """A task for a table, and the cohorts of two parties whose patients differ in age."""
+    task = table_story.task(data={"classes": ["0", "1"]}, **fields)
+    opened = {}
+    for seed, party in enumerate(("1", "2")):
+        rows = [(age + 20 * seed, *rest) for age, *rest in table_story.patients(30, seed)]
+        place = table_story.write(folder / task.data.table.standardise / party / "t.csv", rows)
+        opened[party] = table_story.cohort(place, task)
+    return task, opened
+
+
+def by_hand(cohorts, owners):
+    """Cohorts whose ages are standardised in numpy by the training rows of `owners`."""
+    ages = np.concatenate([cohorts[one].train.inputs[:, 0] for one in owners])
+
+    def standardised(rows):
+        inputs = rows.inputs.copy()
+        inputs[:, 0] = (inputs[:, 0] - ages.mean()) / ages.std()
+        return replace(rows, inputs=inputs)
+
+    splits = ("train", "validation", "test")
+    return {
+        party: replace(one, **{name: standardised(getattr(one, name)) for name in splits})
+        for party, one in cohorts.items()
     }
-    opened = {party: table_story.cohort(place, task) for party, place in folders.items()}
+
+
+def test_a_table_has_its_baselines_too(tmp_path):
+    task, opened = tables(tmp_path)
     alone_at_1 = local_only(task, "1", opened, World(tmp_path / "alone"))
     together = pooled(task, opened, World(tmp_path / "pooled"))
     assert alone_at_1.tests.keys() == together.tests.keys() == {"1", "2"}
     assert together.outcome.hellos["pooled"].images == 28
-    federated = table_story.task(data={"classes": ["0", "1"]}, standardise="federated")
-    with pytest.raises(TaskFileError, match="baselines cannot standardise by rows"):
-        alone(federated)
+
+
+def test_standardised_by_all_rows_pooled_means_all_rows_and_local_its_own(tmp_path):
+    plain, raw = tables(tmp_path, standardise="none")
+    task, opened = tables(tmp_path, standardise="federated", ddof=0)
+    whole = pooled(task, opened, World(tmp_path / "pooled"))
+    expected = train_alone(plain, "pooled", joined(by_hand(raw, "12")), World(tmp_path / "whole"))
+    for name, array in expected.best.items():
+        np.testing.assert_allclose(whole.outcome.best[name], array, rtol=1e-5, atol=1e-6)
+    mine = local_only(task, "2", opened, World(tmp_path / "local"))
+    expected = train_alone(plain, "2", by_hand(raw, "2")["2"], World(tmp_path / "own"))
+    for name, array in expected.best.items():
+        np.testing.assert_allclose(mine.outcome.best[name], array, rtol=1e-5, atol=1e-6)
+
+
+def test_of_several_modalities_a_local_model_is_tested_where_its_own_is_and_nobody_pools(
+    mixed, tmp_path
+):
+    task, cohorts = mixed
+    given = Given(modalities=MODALITIES)
+    done = local_only(task, "3", cohorts, World(tmp_path), given)
+    assert {party for party, one in done.tests.items() if one} == {"3"}
+    near = local_only(task, "1", cohorts, World(tmp_path / "near"), given)
+    assert {party for party, one in near.tests.items() if one} == {"1", "2"}
+    with pytest.raises(TaskFileError, match=r"model\.modalities .*nothing to pool"):
+        pooled(task, cohorts, World(tmp_path / "no"), given)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from comparison_story import comparison
+from modality_story import crossmodal
 from rounds_story import task_file
 
 from fedcore.comparison.plan import Comparison, arms_of
@@ -36,6 +37,17 @@ def test_a_cell_trains_by_its_arms_settings_at_its_seed():
     assert (task.seed, section.strategy, section.mu, section.local_epochs) == (1, "fedprox", 0.5, 2)
     assert cell.name == "fedprox-mu=0.5-local_epochs=2-1"
     assert task.data == one.task.data
+
+
+def test_an_arm_leaves_out_what_the_task_file_says_for_another_strategy_alone():
+    fields = {**CONTENT["federation"], "strategy": "fedprox", "mu": 0.5, "weighting": "images"}
+    content = {**CONTENT, "federation": fields}
+    kept, dropped, robust = arms_of(content, "fedprox,fedavg,median:hostile=2")
+    assert (kept.task.federation.mu, dropped.task.federation.mu) == (0.5, 0.01)
+    assert dropped.task.federation.weighting == "images"
+    assert robust.task.federation.weighting == "patients"
+    with pytest.raises(TaskFileError, match=r"mu is 1.0: it counts with fedprox alone, not with"):
+        arms_of(content, "fedavg:mu=1")
 
 
 def test_a_comparison_reads_as_it_was_written(tmp_path):
@@ -99,6 +111,11 @@ def test_more_strategies_and_seeds_belong_to_the_same_comparison(tmp_path):
     [
         ({"settings": ("federation.epoch=1",)}, TaskFileError, "federation.epoch=1: federation"),
         ({"settings": ("epochs",)}, InputError, "--set is 'epochs'"),
+        (
+            {"settings": ("model.weights=exchange:a/b",)},
+            InputError,
+            "model.weights is 'exchange:a/b': a comparison has no exchange",
+        ),
         ({"settings": ("seed=2147483647",), "seeds": 2}, InputError, "--seeds is 2"),
         ({"data": Path("nowhere")}, DataError, "nowhere: there is no such folder"),
     ],
@@ -114,6 +131,53 @@ def test_a_folder_whose_name_is_no_party_id(tmp_path, name):
     (one.data / name).mkdir()
     with pytest.raises(DataError, match=name):
         plan(one, {})
+
+
+def test_without_pooled_images_of_several_modalities_train_alone_and_together(tmp_path):
+    one = plan(crossmodal_wish(tmp_path, "1=ct", "2=xray"), {})
+    assert one.modalities == {"1": "ct", "2": "xray"}
+    assert [cell.arm for cell in one.cells()] == ["fedavg", "local-only", "local-only"]
+    assert one.rows == ("fedavg", "local-only")
+    assert one.seen_task("2").model.input_size == (3, 24, 20)
+    assert Comparison.load(one.save(tmp_path).parent) == one
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("1=ct",), "--modality is missing for party 2: .* --modality 2=... with one of ct, xray"),
+        (("1=ct", "2=mr"), "--modality is '2=mr': .*for each of 1, 2, with one of ct, xray"),
+        (("1=ct", "3=ct"), "--modality is '3=ct'"),
+        (("1=ct", "2=ct", "1=xray"), "--modality is '1=xray'"),
+        (("ct",), "--modality is 'ct'"),
+    ],
+)
+def test_modalities_that_cannot_be(tmp_path, words, sentence):
+    with pytest.raises(InputError, match=sentence):
+        plan(crossmodal_wish(tmp_path, *words), {})
+
+
+def test_a_modality_that_the_task_file_does_not_name_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"--modality is '1=ct'.*it names none"):
+        plan(wish(tmp_path, modalities=("1=ct",)), {})
+
+
+def test_a_stage_on_public_images_needs_their_folder_and_only_such_a_task_has_one(tmp_path):
+    stage = ("pretrain.epochs=1",)
+    with pytest.raises(InputError, match="--pretrain is missing: the task file has a pretrain"):
+        plan(wish(tmp_path, settings=stage), {})
+    with pytest.raises(InputError, match=r"--pretrain is .*nowhere.*a folder that exists"):
+        plan(wish(tmp_path, settings=stage, public=tmp_path / "nowhere"), {})
+    with pytest.raises(InputError, match=r"--pretrain is .*the task file has no pretrain section"):
+        plan(wish(tmp_path, public=tmp_path), {})
+    assert plan(wish(tmp_path, settings=stage, public=tmp_path), {}).public == str(tmp_path)
+
+
+def crossmodal_wish(folder: Path, *words: str) -> Wish:
+    """A wish with a task file of two modalities."""
+    one = wish(folder, modalities=words)
+    one.task.write_text(yaml.safe_dump(crossmodal().model_dump(mode="json", exclude_unset=True)))
+    return one
 
 
 def test_one_partys_folder_is_no_comparison(tmp_path):

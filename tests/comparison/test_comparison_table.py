@@ -8,12 +8,13 @@ import math
 
 import numpy as np
 import pytest
+import table_story
 from comparison_story import PARTIES, all_results, comparison, result
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fedcore.comparison.page import Report, cells_csv, html, markdown, table_csv, write
-from fedcore.comparison.plot import band
+from fedcore.comparison.plot import band, figure_of
 from fedcore.comparison.table import Spread, elsewhere, sheet_of, trials_of
 
 ROWS = comparison().rows
@@ -113,6 +114,56 @@ def test_the_csv_holds_every_value_that_the_means_are_made_of():
         if (row["strategy"], row["where"], row["metric"]) == ("fedavg", "1", "accuracy")
     ]
     assert mine == [0.6, 0.7]
+
+
+def ditto() -> Report:
+    """Two seeds of a strategy with personal models, which are right where the global one is not."""
+    one = comparison("fedavg,ditto")
+    seeds = [
+        result("ditto", seed, {"1": 5, "2": 6}, personal={"1": 7 + seed, "2": 9}) for seed in (0, 1)
+    ]
+    return Report(one, [*seeds, *(result("fedavg", seed, {"1": 5, "2": 6}) for seed in (0, 1))])
+
+
+def test_personal_models_have_a_line_of_their_own_below_the_global_models():
+    page = ditto().sheet
+    assert [row.arm for row in page.rows] == ["fedavg", "ditto", "ditto (personal)"]
+    rows = {row.arm: row for row in page.rows}
+    assert rows["ditto"].values["1", "accuracy"] == Spread(0.5, 0.0, 2)
+    assert rows["ditto (personal)"].values["1", "accuracy"].mean == pytest.approx(0.75)
+    assert rows["ditto (personal)"].values["average", "accuracy"].mean == pytest.approx(0.825)
+    assert rows["ditto (personal)"].values["pooled", "accuracy"].mean == pytest.approx(16.5 / 20)
+    assert page.best("2", "accuracy") == {"ditto (personal)"}
+
+
+def test_personal_models_are_in_every_file_and_in_the_plot(tmp_path):
+    report = ditto()
+    write(tmp_path, report)
+    for name in ("comparison.md", "comparison.csv", "cells.csv", "comparison.html"):
+        assert "ditto (personal)" in (tmp_path / name).read_text(), name
+    figure = figure_of(report.sheet)
+    courses = {line.get_label(): line for line in figure.axes[0].lines}
+    assert courses.keys() >= {"ditto", "ditto (personal)"}
+    loss = next(t for t in report.sheet.trials if t.personal)
+    assert loss.course("loss") == [2.0, 1.0]
+    assert [one.get_text() for one in figure.axes[1].get_yticklabels()][2] == "ditto (personal)"
+
+
+def test_the_page_says_whose_model_a_line_shows():
+    assert "(personal): each party's personal model after the last round" in ditto().reading
+    parted = Report(comparison("fedbn,fedper,fedavg"), [])
+    assert "fedbn, fedper and fedavg" not in parted.reading
+    assert "fedbn and fedper: each party's own model" in parted.reading
+    assert "personal" not in Report(comparison(), []).reading
+
+
+def test_a_table_of_patients_is_counted_in_rows():
+    task = table_story.task(data={"classes": ["0", "1"]})
+    report = Report(comparison(task=task), all_results())
+    assert report.reading.count("rows") == 3
+    assert "image" not in markdown(report)
+    assert "on the test rows" in report.grids()[0].title
+    assert "image" not in html(report).partition("<h2>The task file")[0].partition("<figure>")[0]
 
 
 def test_pages_and_plot_are_written_and_escape_what_was_typed(tmp_path):

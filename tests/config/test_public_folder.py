@@ -9,7 +9,7 @@ import pytest
 
 from fedcore.config.party import load_party_file
 from fedcore.config.task import TaskFile, parse_task_file
-from fedcore.errors import TaskFileError
+from fedcore.errors import DataError, TaskFileError
 from flows.launch import Order, plan
 
 TASK = {
@@ -20,7 +20,12 @@ TASK = {
 }
 
 
-def seats(folder: Path, guest: dict[str, str], pretrain: Path | None = None):
+def seats(
+    folder: Path,
+    guest: dict[str, str],
+    pretrain: Path | None = None,
+    stage: dict | None = TASK["pretrain"],
+):
     path = folder / "party_config.json"
     parties = {
         "local": {"role": "guest", "party_id": 1, **guest},
@@ -29,7 +34,7 @@ def seats(folder: Path, guest: dict[str, str], pretrain: Path | None = None):
     path.write_text(json.dumps(parties))
     for party in ("1", "2"):
         (folder / party).mkdir()
-    task = TaskFile.model_validate(TASK)
+    task = TaskFile.model_validate({**TASK, "pretrain": stage})
     order = Order(
         task, path, load_party_file(path), path, folder, folder / "out", pretrain=pretrain
     )
@@ -45,8 +50,13 @@ def test_the_command_goes_before_the_party_file(tmp_path):
     assert seats(tmp_path, {"pretrain": "public"}, other) == {"1": str(other), "2": None}
 
 
-def test_without_either_there_is_none(tmp_path):
-    assert seats(tmp_path, {}) == {"1": None, "2": None}
+def test_where_nobody_names_it_nothing_is_started(tmp_path):
+    with pytest.raises(DataError, match=r"--pretrain, or as local\.pretrain"):
+        seats(tmp_path, {})
+
+
+def test_a_task_without_the_stage_needs_none(tmp_path):
+    assert seats(tmp_path, {}, stage=None) == {"1": None, "2": None}
 
 
 def test_class_names_of_the_stage_must_be_as_many_as_its_classes():

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import table_story as story
 import yaml
+from pydantic import ValidationError
 
 from fedcore.config.cells import Rule, canonical
-from fedcore.config.task import parse_task_file
+from fedcore.config.task import TaskFile, parse_task_file
 from fedcore.errors import TaskFileError
 
 
@@ -63,7 +64,10 @@ def refusal(**fields) -> str:
         ({"model__name": "resnet18"}, "tables take logistic or mlp"),
         ({"model__name": "mlp"}, "give the widths of the hidden layers"),
         ({"model__num_classes": 3, "data__table__target": "n > 0"}, "a rule is true or false"),
-        ({"federation__select_by": "concordance"}, "write accuracy, auroc or loss"),
+        (
+            {"federation__select_by": "concordance"},
+            "write auroc, auprc, accuracy, balanced_accuracy, f1 or loss",
+        ),
         ({"task_type": "survival"}, "survival needs it"),
         ({"data__table": None}, "it learns from a table: add data.table"),
     ],
@@ -128,3 +132,32 @@ def test_a_rule_is_true_or_false_of_a_cell(rule, cell, holds):
 @pytest.mark.parametrize(("text", "one"), [("1.0", "1"), (" 01", "1"), (".7", "0.7"), ("x", "x")])
 def test_one_value_has_one_text(text, one):
     assert canonical(text) == one
+
+
+@pytest.mark.parametrize(("split", "refused"), [("exact", True), ("hash", True), ("file", False)])
+def test_early_stopping_is_refused_where_certainly_nobody_validates(split, refused):
+    more = {"split_file": "splits.csv"} if split == "file" else {}
+    early = {"early_stopping": {"patience": 2}}
+
+    def build():
+        return story.task({"validation": 0.0}, early, split=split, **more)
+
+    if refused:
+        with pytest.raises(ValidationError, match="early_stopping goes by validation scores"):
+            build()
+    else:
+        assert build().federation.early_stopping.patience == 2
+    assert story.task({"validation": 0.0}, split=split, **more).federation.early_stopping is None
+
+
+def test_images_may_lie_in_folders_of_splits_so_early_stopping_is_refused_for_attributes_alone():
+    content = {
+        "task_type": "classification",
+        "model": {"name": "cnn"},
+        "federation": {"early_stopping": {"patience": 2}},
+        "data": {"validation": 0.0},
+    }
+    assert not TaskFile.model_validate(content).data.never_validates
+    content["data"] |= {"labels": "attribute", "label_attribute": "BodyPartExamined"}
+    with pytest.raises(ValidationError, match="write a share above 0"):
+        TaskFile.model_validate(content)

@@ -223,7 +223,7 @@ OTHER_VALUES = {
     "federation.epochs": st.integers(1, 100_000),
     "federation.lr": st.floats(1e-9, 100),
     "federation.local_steps": st.none() | st.integers(1, 1000),
-    "federation.mu": st.floats(1e-9, 10),
+    "federation.server_lr": st.none() | st.floats(1e-9, 10),
     "federation.weighting": st.sampled_from(["patients", "images", "equal"]),
     "federation.clip_norm": st.none() | st.floats(1e-6, 1e6),
     "federation.quorum": st.none() | st.integers(1, 100),

@@ -30,7 +30,7 @@ from fedcore.exchange.opening import open_store
 from fedcore.exchange.s3_users import create_party_user
 from fedcore.params import digest
 from fedcore.rounds import sealed
-from fedcore.rounds.messages import Agreement, End
+from fedcore.rounds.messages import Agreement, End, Record
 from flows.hub import deployments, pools, registry
 from flows.hub.home import Hub
 from flows.hub.registry import PartyEntry
@@ -81,8 +81,11 @@ class SmallWorld:
         lead = self.hub.coordinator_key_path
         lead.unlink(missing_ok=True)
         key_of("coordinator").save(lead)
+        local = {"role": ROLES[party], "party_id": party, "data": str(self.data[party])}
+        if ROLES[party] == "guest":
+            local["pretrain"] = "public"
         party_file = {
-            "local": {"role": ROLES[party], "party_id": party, "data": str(self.data[party])},
+            "local": local,
             "remote": [],
             "coordinator": {
                 "public_key": public,
@@ -216,6 +219,10 @@ class SmallWorld:
         """Whether a round is done."""
         store = open_store(self.hub.exchange, self.hub.exchange_environ())
         return store.exists(keys.record(run, number))
+
+    def record(self, run: str, number: int) -> Record:
+        store = open_store(self.hub.exchange, self.hub.exchange_environ())
+        return sealed.read(store, keys.record(run, number), Record, None)
 
     def agreement(self, run: str) -> Agreement:
         store = open_store(self.hub.exchange, self.hub.exchange_environ())

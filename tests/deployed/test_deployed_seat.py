@@ -15,7 +15,7 @@ from rounds_story import key_of, task_file
 from servers import SeaweedFS
 
 from fedcore.audit.signing import SigningKey
-from fedcore.errors import Interrupted, NotAllowed
+from fedcore.errors import Interrupted, ModelError, NotAllowed
 from fedcore.exchange import keys
 from fedcore.exchange.opening import open_store
 from fedcore.exchange.s3_users import create_party_user
@@ -108,6 +108,54 @@ def test_a_founded_training_goes_on_without_its_file_and_after_a_revocation(
     pinned = Wish(first.task.model_dump(mode="json"), first.run, ["1", "2"])
     again = take_seat(hub, pinned, watch)
     assert (again.members, again.task, again.pinned) == (first.members, first.task, first.pinned)
+
+
+def test_first_weights_from_a_file_or_the_exchange_lie_where_the_members_can_read_them(
+    seaweedfs: SeaweedFS, tmp_path: Path
+) -> None:
+    hub = hub_at(tmp_path, int(seaweedfs.endpoint.rpartition(":")[2]), seaweedfs)
+    watch = Watch(time.monotonic, lambda _: None)
+    store = open_store(hub.exchange, hub.exchange_environ())
+    (tmp_path / "start.safetensors").write_bytes(b"of a file")
+    path = tmp_path / "task.yaml"
+    path.write_text(task_file().to_yaml().replace("weights: null", "weights: start.safetensors"))
+    store.put_once("kept/start.safetensors", b"of the exchange")
+    wishes = {
+        "of a file": Wish(str(path), "file"),
+        "of the exchange": Wish(
+            task_file().to_yaml(), "object", weights="exchange:kept/start.safetensors"
+        ),
+    }
+    for body, wish in wishes.items():
+        for _ in range(2):  # whoever was killed takes the seat again
+            kind, _, key = str(take_seat(hub, wish, watch).task.model.weights).partition(":")
+            assert (kind, key.rpartition("-")[0]) == ("exchange", f"coordinator/{wish.run}/start")
+            assert store.get(key) == body.encode()
+
+
+@pytest.mark.parametrize(
+    ("weights", "sentence"),
+    [
+        ("exchange:kept/none", "there is no such object in the exchange"),
+        ("exchange:parties/1/x/update", "what a party sent is not for the others"),
+    ],
+)
+def test_objects_that_no_training_starts_from(
+    seaweedfs: SeaweedFS, tmp_path: Path, weights: str, sentence: str
+) -> None:
+    hub = hub_at(tmp_path, int(seaweedfs.endpoint.rpartition(":")[2]), seaweedfs)
+    wish = Wish(task_file().to_yaml(), "none", weights=weights)
+    with pytest.raises(ModelError, match=f"model.weights is '{weights}': {sentence}"):
+        take_seat(hub, wish, Watch(time.monotonic, lambda _: None))
+
+
+def test_first_weights_that_are_no_file_are_one_sentence(
+    seaweedfs: SeaweedFS, tmp_path: Path
+) -> None:
+    hub = hub_at(tmp_path, int(seaweedfs.endpoint.rpartition(":")[2]), seaweedfs)
+    wish = Wish(task_file().to_yaml(), "none", weights="none.safetensors")
+    with pytest.raises(ModelError, match=r"model\.weights is 'none\.safetensors'"):
+        take_seat(hub, wish, Watch(time.monotonic, lambda _: None))
 
 
 def test_a_training_that_is_stopped_while_it_waits_for_the_exchange_ends(

@@ -11,8 +11,12 @@ import mlflow
 import pytest
 from command_story import until
 from prefect.states import Cancelling
-from rounds_story import task_file
+from rounds_story import task_file, write_pictures
 
+from fedcore.config.pretrain import PretrainSection
+from fedcore.exchange import codec
+from fedcore.models.catalogue import build
+from fedcore.models.state import to_params
 from fedcore.params import digest
 from fedcore.simulation import World, simulate
 
@@ -87,6 +91,26 @@ def test_without_prefect_and_mlflow_a_training_goes_on_and_they_are_told_once_af
     [parent] = [one for one in runs if "mlflow.parentRunId" not in one.data.tags]
     assert parent.info.status == "FINISHED"
     assert len(client.get_metric_history(parent.info.run_id, "federated/auroc")) == 6
+
+
+@pytest.mark.long
+def test_a_training_starts_from_a_file_and_then_from_the_guests_own_public_images(world):
+    public = write_pictures(world.home("1") / "public", patients=8, seed=5)
+    start = world.folder / "start.safetensors"
+    plain = task_file(epochs=1)
+    start.write_bytes(codec.encode(to_params(build(plain.model, 77))))
+    model = plain.model.model_copy(update={"weights": start.name})
+    staged = {"model": model, "pretrain": PretrainSection(epochs=1)}
+    task = plain.model_copy(update=staged)
+    flow_run = world.submit(
+        "federated-training/train", task_file=world.task_path(task), run="staged"
+    )
+    assert ends(world, flow_run) == "Completed", world.texts()
+    alone = World(world.folder / "alone-staged")
+    expected = simulate(task, world.data, alone, run="staged", weights=start, public=public)
+    assert world.bits(world.finished("staged")) == (digest(expected.best), digest(expected.final))
+    bare = simulate(plain, world.data, World(world.folder / "alone-bare"))
+    assert digest(bare.final) != digest(expected.final)
 
 
 @pytest.mark.long

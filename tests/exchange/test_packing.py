@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -65,7 +66,6 @@ def test_bfloat16_errs_by_a_256th_of_each_number_at_most(update):
 
 
 def test_bfloat16_rounds_as_torch_does():
-    torch = pytest.importorskip("torch")
     values = np.random.default_rng(0).standard_normal(100_000).astype(np.float32)
     ours = sent({"w": values}, "bfloat16")["w"]
     theirs = torch.from_numpy(values).bfloat16().float().numpy()

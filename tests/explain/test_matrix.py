@@ -8,10 +8,10 @@ import io
 import pytest
 import training_story as story
 
-from fedcore.explain.figures import write_figures
+from fedcore.explain.figures import drawings, write_figures
 from fedcore.explain.matrix import matrix_of
 from fedcore.explain.report import write_report
-from fedcore.metrics import Scores
+from fedcore.metrics import OF_CLASSES, Scores
 from fedcore.rounds.messages import Numbers
 from tasks.tracking_metrics import of_end, of_round
 
@@ -54,6 +54,18 @@ def test_every_model_is_a_row_and_every_party_a_column():
             assert value == Scores.from_json(WHOLE.scores[model][party]).auroc
 
 
+def test_survival_is_told_by_its_concordance_even_where_all_is_withheld():
+    agreement = AGREEMENT.model_copy(update={"task": AGREEMENT.task | {"task_type": "survival"}})
+    end = end_with(personal=dict.fromkeys(own()))
+    end = end.model_copy(update={"scores": {name: dict.fromkeys(own()) for name in end.scores}})
+    found = matrix_of(agreement, end)
+    assert found.metric == "concordance"
+    assert {value for row in found.values for value in row} == {None}
+    shown = {one.name: one for one in drawings(agreement, [], end)}
+    assert shown["matrix"].alt.startswith("Concordance index of every model")
+    assert "Concordance index of every model" in shown["matrix"].svg()
+
+
 def test_what_is_withheld_stays_empty():
     found = matrix_of(AGREEMENT, WHOLE)
     assert [value is None for value in found.values[3]] == [False, True, False]
@@ -88,7 +100,12 @@ def test_personal_numbers_are_charted_on_the_partys_run_and_pooled():
     assert named[None, "federated/personal_accuracy"] == 0.75
     assert ("9999", "personal/auroc") not in named
     assert ("10000", "personal/loss") not in named
+    assert {name for party, name in named if party == "10000"} >= {"val/auroc", "val/f1"}
+    assert {name for party, name in named if not party} >= {"federated/auprc", "average/auprc"}
     ended = {(one.party, one.name): one.value for one in of_end(WHOLE)}
     expected = Scores.from_json(WHOLE.scores["personal"]["10000"]).accuracy
     assert ended["10000", "test/personal_accuracy"] == expected
-    assert (None, "test/personal_auroc") in ended
+    for name in OF_CLASSES:
+        assert (None, f"test/personal_{name}") in ended
+        assert (None, f"test/{name}") in ended
+        assert ("10000", f"test/{name}") in ended

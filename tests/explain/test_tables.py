@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedcore.errors import InputError
-from fedcore.explain.tables import COLUMNS, metrics_table, write_tables
+from fedcore.explain.tables import COLUMNS, metrics_table, write_tables, write_tests
+from fedcore.metrics import METRICS, OF_CLASSES, Scores, pool
+from fedcore.rounds.messages import Numbers
 
 shares = st.none() | st.floats(0, 1)
 losses = st.none() | st.floats(0, allow_infinity=False)
@@ -72,6 +74,42 @@ def test_floats_come_back_to_the_bit(tmp_path_factory, loss, accuracy, auroc, se
     read = [float(last[name]) if last[name] else None for name in ("loss", "accuracy", "auroc")]
     assert read == [loss, accuracy, auroc]
     assert float(last["seconds"]) == seconds
+
+
+def test_personal_models_stand_beside_the_global_ones():
+    record = story.record(1)
+    own = Numbers(loss=0.25, accuracy=0.75, f1=0.5)
+    parties = record.parties | {"9999": record.parties["9999"].model_copy(update={"personal": own})}
+    record = record.model_copy(update={"parties": parties, "personal": own})
+    rows = {row["party"]: row for row in metrics_table([record]).to_pylist()}
+    for party in ("9999", "federated"):
+        assert rows[party]["personal_f1"] == 0.5
+        assert rows[party]["personal_auroc"] is None
+        assert rows[party]["loss"] != rows[party]["personal_loss"] == 0.25
+    for party in ("10000", "average"):
+        assert rows[party]["personal_loss"] is None
+
+
+def test_the_final_test_has_a_row_for_every_model_at_every_party(tmp_path):
+    end = story.end(withheld=("10001",))
+    scored = {"9999": story.scores(4).to_json(), "10000": story.scores(5).to_json()}
+    end = end.model_copy(update={"scores": {**end.scores, "personal": scored}})
+    rows = list(csv.DictReader(write_tests(tmp_path, end).open()))
+    found = {(row["model"], row["party"]): row for row in rows}
+    assert [row["party"] for row in rows if row["model"] == "personal"] == [
+        *("10000", "9999", "average", "federated")
+    ]
+    parts = [Scores.from_json(one) for one in scored.values()]
+    own, both = found["personal", "9999"], found["personal", "federated"]
+    assert [float(own[name]) for name in OF_CLASSES] == [*parts[0].summary().values()]
+    assert float(both["auprc"]) == pool(parts).auprc
+    assert float(found["personal", "average"]["f1"]) == (parts[0].f1 + parts[1].f1) / 2
+    assert own["concordance"] == found["best", "10001"]["loss"] == ""
+
+
+def test_every_metric_has_a_column():
+    assert {*METRICS, *(f"personal_{name}" for name in METRICS)} <= {*COLUMNS}
+    assert len(set(COLUMNS)) == len(COLUMNS)
 
 
 def test_types_do_not_depend_on_what_is_missing():

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedcore.explain.wording import amount, duration, listing, number, percent, ranges, size
+from fedcore.errors import amount, listing
+from fedcore.explain.wording import duration, number, percent, ranges, size
 
 
 def spelled_out(text: str) -> set[int]:

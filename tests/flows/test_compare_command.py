@@ -18,6 +18,7 @@ from command_story import ROOT, Site, tree, until
 from mlflow import MlflowClient
 from rounds_story import hospitals, task_file
 
+from fedcore.metrics import OF_CLASSES
 from fedcore.simulation import World, simulate
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(900)]
@@ -118,7 +119,7 @@ def test_the_table_has_every_arm_over_both_seeds(story):
     output = story.command.output
     rows = list(csv.DictReader((output / "comparison.csv").open()))
     assert {(row["strategy"], row["metric"]) for row in rows} == {
-        (arm, metric) for arm in ARMS for metric in ("auroc", "accuracy", "loss")
+        (arm, metric) for arm in ARMS for metric in OF_CLASSES
     }
     assert {row["seeds"] for row in rows} == {"2"}
     assert all(row[f"{where}_std"] for row in rows for where in ("1", "2", "average", "pooled"))

@@ -97,6 +97,7 @@ def test_the_output_folder_holds_models_task_metrics_and_report(finished, simula
     names = {path.name for path in finished.output.iterdir()}
     files = {"best.safetensors", "final.safetensors", "federated_task.yaml", "report.html"}
     files |= {"metrics.csv", "metrics.parquet", "ledger-heads.json", "statistics.json"}
+    files |= {"test_metrics.csv"}
     assert files <= names
     told = json.loads((finished.output / "statistics.json").read_text())
     assert simulated.statistics is not None

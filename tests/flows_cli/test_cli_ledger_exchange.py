@@ -11,21 +11,17 @@ from pathlib import Path
 import pytest
 from rounds_story import hospitals, key_of, task_file
 from typer.testing import CliRunner
+from worlds import KnownKeys
 
 from fedcore.exchange import keys
 from fedcore.exchange.folder import FolderStore
 from fedcore.rounds.messages import Member
-from fedcore.simulation import World, simulate
+from fedcore.simulation import simulate
 from flows.cli import app
 from tasks.seat import Seat
 
 RUN = "chest-1"
 MEMBERS = (Member(party_id="1", role="guest"), Member(party_id="2", role="host"))
-
-
-class KnownKeys(World):
-    def key(self, owner: str):
-        return key_of(owner)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 
@@ -189,6 +190,17 @@ def test_a_small_cohort_is_refused_by_the_policy_of_the_seat(tmp_path):
     admission.require_cohort(seat, 30)
     with pytest.raises(JobRefused, match="small_cohort"):
         admission.require_cohort(seat, 29)
+
+
+def test_the_seat_has_what_the_party_file_of_the_home_says(tmp_path):
+    place = home(tmp_path, policy="decide: accept\n")
+    file = place / "party_config.json"
+    content = json.loads(file.read_text())
+    content["local"] |= {"modality": "ct", "pretrain": "public"}
+    file.write_text(json.dumps(content))
+    admission.policy.fn(str(place), RUN, "host-2")
+    seat = Seat.load(admission.take_seat(str(place), RUN))
+    assert (seat.modality, seat.pretrain) == ("ct", str(place / "public"))
 
 
 def test_the_ledger_of_the_seat_is_the_one_that_the_approval_stands_in(tmp_path):

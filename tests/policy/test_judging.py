@@ -122,6 +122,14 @@ def test_no_other_hospital_receives_a_local_model_unless_the_policy_says_so():
     assert judge(Policy(), agreement(), COORDINATOR.public).decision == "ask"
 
 
+def test_plain_words_say_how_many_parties_a_round_draws():
+    task = task_file(participation=0.5)
+    (runs,) = (
+        one for one in in_plain_words(agreement(task), task, Leaving()).runs if "up to" in one
+    )
+    assert runs.startswith("up to 2 rounds by fedavg with 1 of the 2 parties, drawn by chance, in")
+
+
 def test_plain_words_say_that_other_hospitals_get_the_local_model():
     task = cross_checked()
     plain = in_plain_words(agreement(task), task, Leaving(local_model=True))

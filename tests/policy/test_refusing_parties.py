@@ -55,7 +55,7 @@ def test_the_record_of_each_round_says_that_the_party_refused_and_why(tmp_path) 
     coordinator.combine(world.desk, 1, answers)
     record = coordinator.record(world.desk, 1, 0.0)
     assert record.parties["2"].status == "refused: model"
-    assert "Host 2 refused: model" in line(record, 2)
+    assert "Host 2 refused: model" in line(record, world.desk.task)
 
 
 def test_too_many_refusals_stop_the_run_at_once_and_name_the_party_and_its_reason(tmp_path) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 from rounds_story import ByHand, model
 
+from fedcore.explain.metric_words import HEADINGS
+from fedcore.metrics import METRICS
 from fedcore.rounds import coordinator
 from fedcore.rounds.coordinator.combining import combined_of
+from fedcore.rounds.messages import Averages, Numbers, PartyResult, Record
 
 
 def test_record_and_end_hold_the_average_over_parties_beside_the_pooled_value(tmp_path) -> None:
@@ -36,3 +39,22 @@ def test_withheld_scores_make_no_average(tmp_path) -> None:
     world.combine()
     record = coordinator.record(world.desk, 1, 1.0)
     assert (record.average_loss, record.average_accuracy, record.average_auroc) == (None,) * 3
+
+
+def test_that_nobody_validates_is_said_once_and_in_the_first_round(tmp_path) -> None:
+    world = ByHand(tmp_path, ("1",), epochs=2, early_stopping={"patience": 1})
+    weights = world.open().weights
+    for number in (1, 2):
+        invitation = coordinator.invite(world.desk, number, weights)
+        world.reply(invitation, "1", model(0.5))
+        world.combine(number)
+        coordinator.record(world.desk, number, 1.0)
+    [sentence] = [one for one in world.said if "validation" in one]
+    assert sentence.startswith("round 1 has no auroc on validation data")
+
+
+def test_every_metric_has_a_field_for_all_for_one_and_for_the_average_and_a_title() -> None:
+    assert {*Numbers.model_fields} == {*METRICS} == {*HEADINGS}
+    assert {*Averages.model_fields} == {f"average_{name}" for name in METRICS}
+    assert {*METRICS, *Averages.model_fields} <= {*Record.model_fields}
+    assert {*METRICS} <= {*PartyResult.model_fields}

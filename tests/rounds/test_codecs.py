@@ -100,8 +100,16 @@ def test_a_reply_in_another_codec_than_agreed_is_refused(tmp_path):
     assert set(combined.weights) == {"1"}
 
 
-@pytest.mark.parametrize("strategy", ["scaffold", "median", "fedadam", "fedbn"])
-def test_strategies_take_packed_updates(strategy, cohorts, tmp_path):
-    task = packed_task("int8", strategy=strategy, hostile=0, epochs=2, local_steps=2)
+STRATEGIES = [
+    {"strategy": "scaffold"},
+    {"strategy": "median", "hostile": 0},
+    {"strategy": "fedadam"},
+    {"strategy": "fedbn"},
+]
+
+
+@pytest.mark.parametrize("federation", STRATEGIES, ids=lambda one: one["strategy"])
+def test_strategies_take_packed_updates(federation, cohorts, tmp_path):
+    task = packed_task("int8", **federation, epochs=2, local_steps=2)
     outcome = simulate_cohorts(task, cohorts, world(tmp_path))
     assert [everybody_in(record) for record in outcome.records] == [True, True]

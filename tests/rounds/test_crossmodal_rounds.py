@@ -6,28 +6,16 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
+from modality_story import MODALITIES, crossmodal
+from pydantic import ValidationError
 from rounds_story import ByHand, model, task_file, write_pictures
 from sharing_story import arrays_of
 from worlds import bits, world
 
-from fedcore.config.task import TaskFile
 from fedcore.data.cohort import Cohort, open_cohort
 from fedcore.errors import RunMismatch, TaskFileError
 from fedcore.rounds import coordinator
 from fedcore.simulation import simulate_cohorts
-
-
-def crossmodal(**federation: object) -> TaskFile:
-    """A task for grey CT of 16 pixels and colour radiographs of 24 by 20."""
-    task = task_file(**federation).model_dump(mode="json")
-    task["model"]["modalities"] = {
-        "ct": {"input_size": [1, 16, 16]},
-        "xray": {"input_size": [3, 24, 20]},
-    }
-    return TaskFile.model_validate(task)
-
-
-MODALITIES = {"1": "ct", "2": "ct", "3": "xray"}
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +70,37 @@ def test_modalities_go_together_with_parts_that_stay_home(strategy, mixed, tmp_p
     home = set(outcome.hellos["1"].kept_home)
     updates = [arrays for key, arrays in arrays_of(place).items() if "update" in key]
     assert not any(home & update.keys() for update in updates)
+
+
+def test_a_modality_with_too_few_parties_for_a_robust_strategy_is_named_at_the_welcome(
+    mixed, tmp_path
+) -> None:
+    sentence = r"hostile is 1: median needs 3 parties of each modality for that and ct has 2; name"
+    with pytest.raises(TaskFileError, match=sentence):
+        simulate_cohorts(
+            crossmodal(strategy="median"), mixed, world(tmp_path), modalities=MODALITIES
+        )
+
+
+def test_a_draw_that_may_take_too_few_of_a_modality_is_refused_in_the_task_file() -> None:
+    assert crossmodal(participation=0.5).federation.participation == 0.5
+    with pytest.raises(ValidationError, match="a draw may take too few of a modality for median"):
+        crossmodal(strategy="median", participation=0.5)
+
+
+def test_modalities_are_learned_by_whoever_is_drawn(mixed, tmp_path) -> None:
+    """An encoder that nobody of a round has stays as it was."""
+    task = crossmodal(epochs=2, participation=0.34)
+    place = world(tmp_path)
+    outcome = simulate_cohorts(task, mixed, place, modalities=MODALITIES)
+    models = [arrays for key, arrays in sorted(arrays_of(place).items()) if "/model-" in key]
+    for number, record in enumerate(outcome.records):
+        (drawn,) = (one for one, said in record.parties.items() if said.status == "admitted")
+        before = models[number - 1] if number else None
+        foreign = "encoder_xray" if MODALITIES[drawn] == "ct" else "encoder_ct"
+        for name in () if before is None else before:
+            if name.startswith(foreign):
+                assert np.array_equal(models[number][name], before[name])
 
 
 def test_a_party_without_its_modality_is_told_so(mixed, tmp_path) -> None:

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from training_story import reference
 
-from fedcore.config.federation import EarlyStopping
+from fedcore.config.federation import EarlyStopping, FederationSection
 from fedcore.rounds.messages import Record
-from fedcore.rounds.selection import best_round, should_stop
+from fedcore.rounds.selection import best_round, blindness, should_stop
 
 VALUES = st.lists(st.none() | st.floats(0, 1), min_size=1, max_size=12)
 
@@ -65,3 +65,14 @@ def test_it_stops_exactly_when_no_late_round_beats_the_earlier_ones(
         assert not stops
     else:
         assert stops == (max(numbers[-patience:]) <= max(numbers[:-patience]) + delta)
+
+
+def test_a_round_without_a_validation_score_says_what_follows_from_it() -> None:
+    seeing, blind = records([0.5, None])
+    plain = FederationSection()
+    early = FederationSection(early_stopping=EarlyStopping(patience=1))
+    assert blindness(seeing, early) is None
+    assert "the last round's model counts as the best" in blindness(blind, plain)
+    assert "early_stopping" not in blindness(blind, plain)
+    assert blindness(blind, early).endswith("early_stopping cannot stop the training")
+    assert "average_f1" in blindness(blind, FederationSection(select_by="average_f1"))

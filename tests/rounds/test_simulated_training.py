@@ -171,9 +171,10 @@ def test_early_stopping_ends_the_training_and_names_the_best_round(cohorts, tmp_
 
 
 def test_the_line_of_a_round_is_in_the_words_of_the_field(cohorts, tmp_path) -> None:
-    outcome = simulate_cohorts(task_file(), cohorts, world(tmp_path))
+    task = task_file()
+    outcome = simulate_cohorts(task, cohorts, world(tmp_path))
     number = r"\d\.\d{3} \| Acc: \d+\.\d%"
-    text = line(outcome.records[0], 2)
+    text = line(outcome.records[0], task)
     expected = rf"Epoch 1/2 - Guest Loss: {number} - Host Loss: {number} - Federated Loss: {number}"
     assert re.fullmatch(expected, text)
 
@@ -185,7 +186,7 @@ def test_metrics_over_too_few_patients_stay_at_the_hospital(cohorts, tmp_path) -
     outcome = simulate_cohorts(task.model_copy(update={"data": data}), cohorts, place)
     assert outcome.records[-1].accuracy is None
     assert outcome.records[-1].train_loss is None
-    assert "withheld" in line(outcome.records[-1], 2)
+    assert "withheld" in line(outcome.records[-1], task)
     scores = [key for key in place.store.keys("") if key.endswith("score.json")]
     assert scores
     assert all(b"confusion" not in place.store.get(key) for key in scores)

@@ -21,7 +21,7 @@ from fedcore.metrics import pool_any, read_scores
 from fedcore.models.catalogue import build
 from fedcore.models.predictor import Predictor, describe
 from fedcore.params import digest
-from fedcore.rounds.messages import line
+from fedcore.rounds.messages import PartyResult, line
 from fedcore.simulation import World, simulate
 from fedcore.statistics import read_columns
 from fedcore.training.evaluation import evaluate
@@ -83,9 +83,14 @@ def test_survival_is_learned_and_told_by_its_concordance(survival, tmp_path):
     assert (last.accuracy, last.auroc, last.train_accuracy) == (None, None, None)
     assert last.concordance > 0.7
     assert all(one.concordance is not None for one in last.parties.values())
-    assert f"C-index: {last.concordance:.3f}" in line(last, 3)
+    assert f"C-index: {last.concordance:.3f}" in line(last, task)
     assert outcome.final.keys() == {"0.weight"}
     assert outcome.records[0].loss > last.loss
+    parties = {
+        party: PartyResult(role=one.role, status="admitted") for party, one in last.parties.items()
+    }
+    withheld = last.model_copy(update={"concordance": None, "loss": None, "parties": parties})
+    assert line(withheld, task).count("Loss: withheld | C-index: withheld") == 3
     best = max(outcome.records, key=lambda one: one.concordance)
     assert outcome.records[outcome.end.best_round - 1].concordance == best.concordance
 

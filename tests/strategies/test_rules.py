@@ -18,6 +18,7 @@ from rules_story import (
     means,
     numbers,
     step,
+    taken,
 )
 
 from fedcore.config.federation import STRATEGIES
@@ -91,8 +92,8 @@ def test_the_adaptive_rules_are_algorithm_2_without_bias_correction(
         second = SECOND_MOMENTS[strategy](second, mean, beta2)
         assert (second >= 0).all()
         model = model + lr * first / (np.sqrt(second) + tau)
-    fields = {"server_lr": lr, "beta1": beta1, "beta2": beta2, "tau": tau}
-    ours = course(start, rounds, strategy=strategy, **fields)
+    fields = taken(strategy, server_lr=lr, beta1=beta1, beta2=beta2, tau=tau)
+    ours = course(start, rounds, **fields)
     np.testing.assert_allclose(ours, model, rtol=1e-4, atol=1e-3)
 
 

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from comparison_story import all_results, comparison
+from comparison_story import all_results, comparison, result
 from mlflow import MlflowClient
 
 from tasks.tracking_client import TrackingAway
@@ -65,6 +65,17 @@ def test_a_cell_has_curves_and_test_scores_of_parties_average_and_pool():
     assert "test/party/2/accuracy" in local
     assert "test/accuracy" not in local
     assert "test/average/accuracy" not in local
+
+
+def test_personal_models_have_points_of_their_own_at_the_last_round():
+    one = result("ditto", 0, {"1": 5, "2": 6}, rounds=3, personal={"1": 7, "2": 9})
+    one = one.model_copy(update={"best_round": 2})
+    points = {(point.name, point.step): point.value for point in points_of(one)}
+    assert points["test/party/1/accuracy", 2] == 0.5
+    assert points["test/party/1/personal_accuracy", 3] == 0.7
+    assert points["test/average/personal_accuracy", 3] == pytest.approx(0.8)
+    assert points["test/personal_accuracy", 3] == pytest.approx(0.8)
+    assert points["federated/personal_loss", 1] == 2.0
 
 
 def test_the_parent_holds_the_files_and_says_how_it_ended(told, tmp_path: Path):

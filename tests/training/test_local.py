@@ -133,11 +133,6 @@ def test_fedprox_without_weight_is_fedavg_bit_for_bit(make_task, round_of):
     assert digest(prox.params) == digest(plain.params)
 
 
-def test_fedavg_ignores_the_weight_of_the_proximal_term(make_task, round_of):
-    plain = round_of(make_task(strategy="fedavg"))
-    assert digest(round_of(make_task(strategy="fedavg", mu=5.0)).params) == digest(plain.params)
-
-
 def test_the_proximal_term_holds_the_round_nearer_to_its_start(make_task, round_of, make_network):
     def way(mu):
         task = make_task(strategy="fedprox", mu=mu, optimizer="sgd", lr=0.01, local_epochs=6)

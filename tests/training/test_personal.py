@@ -90,7 +90,7 @@ def test_fine_tuning_takes_over_nothing_that_belongs_to_the_rounds(make_task):
 def test_the_steps_of_the_head_come_on_top_of_the_rounds_own(make_task):
     plan = plan_for(make_task(strategy="fedrep", head_epochs=3, local_steps=5, batch_size=4))
     assert (plan.head_steps(12), plan.steps_per_round(12)) == (9, 14)
-    plan = plan_for(make_task(strategy="fedavg", head_epochs=3, local_steps=5, batch_size=4))
+    plan = plan_for(make_task(strategy="fedavg", local_steps=5, batch_size=4))
     assert (plan.head_steps(12), plan.steps_per_round(12)) == (0, 5)
 
 

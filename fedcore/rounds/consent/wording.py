@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fedcore.config.columns import level_of
+from fedcore.config.federation import FederationSection
 from fedcore.config.policy import METRICS, Leaving
 from fedcore.config.task import TaskFile
 from fedcore.rounds.messages import Agreement
@@ -67,7 +68,8 @@ def _runs(agreement: Agreement, task: TaskFile) -> Iterator[str]:
         each = f"{federation.local_steps} steps of {federation.batch_size} images"
     if federation.strategy == "fedrep":
         each = f"{federation.head_epochs} pass(es) that train the last layer alone, then {each}"
-    yield f"up to {federation.epochs} rounds by {federation.strategy}, in each of them {each}"
+    rounds = f"{federation.epochs} rounds by {federation.strategy}"
+    yield f"up to {rounds}{_drawn(federation, len(agreement.parties))}, in each of them {each}"
     if federation.strategy == "ditto":
         yield "in each round also a personal model of this hospital, trained as long as the other"
     if federation.finetune_epochs:
@@ -79,6 +81,12 @@ def _runs(agreement: Agreement, task: TaskFile) -> Iterator[str]:
         yield f"before that, the guest trains it in {passes} pass(es) over public images of its own"
     others = ", ".join(member.label for member in agreement.parties)
     yield f"it is trained by {others}"
+
+
+def _drawn(federation: FederationSection, parties: int) -> str:
+    """How many parties are in a round, where not all are."""
+    seats = federation.seats(parties)
+    return "" if seats == parties else f" with {seats} of the {parties} parties, drawn by chance"
 
 
 def _leaves(task: TaskFile, leaving: Leaving, few: int) -> Iterator[str]:

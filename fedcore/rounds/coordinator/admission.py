@@ -40,7 +40,8 @@ MOST_TIMES = 1e4
 class Admission:
     """Who is in a round by now with which weight and reply, and who is not and why.
 
-    `start` is the round's global model, `everyone` the weight of all members together.
+    `start` is the round's global model, `everyone` the weight of all members together, which
+    only scaffold asks for.
     """
 
     desk: Desk
@@ -152,13 +153,14 @@ class Admission:
 
 def admission_of(desk: Desk, invitation: Invitation, start: Params) -> Admission:
     """Nobody is in yet; `start` is the round's global model."""
+    scaffold = desk.task.federation.strategy == "scaffold"
     return Admission(
         desk,
         invitation,
         update_schema(desk, start),
         longest_update(invitation, start),
         start,
-        weight_of_all(desk, invitation),
+        weight_of_all(desk, invitation) if scaffold else 1.0,
     )
 
 
@@ -182,9 +184,12 @@ def update_schema(desk: Desk, start: Params) -> Schema:
 
 
 def weight_of_all(desk: Desk, invitation: Invitation) -> float:
-    """All members' weights together; who was not invited yet counts as the mean of the others."""
-    weighting = desk.task.federation.weighting
-    hellos = [one for party, one in desk.hellos().items() if party in invitation.parties]
+    """All members' weights together; who had not come yet counts as the mean of the others."""
+    weighting, there = (
+        desk.task.federation.weighting,
+        {*invitation.parties, *invitation.not_invited},
+    )
+    hellos = [one for party, one in desk.hellos().items() if party in there]
     known = [weight_of(weighting, one.patients, one.images) for one in hellos]
     return sum(known) / len(known) * len(desk.members)
 

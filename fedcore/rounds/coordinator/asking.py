@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from fedcore.errors import QuorumNotMet, Refused
+from fedcore.errors import QuorumNotMet, Refused, amount
 from fedcore.exchange import keys
 from fedcore.rounds import sealed
 from fedcore.rounds.coordinator.desk import Desk
+from fedcore.rounds.coordinator.drawing import drawn
 from fedcore.rounds.coordinator.opening import note_welcomed
 from fedcore.rounds.messages import LATE, Combined, Invitation, ObjectRef, Reply
 
@@ -15,14 +16,19 @@ LOOK_EVERY = 5.0
 
 
 def invite(desk: Desk, number: int, weights: ObjectRef) -> Invitation:
-    """Publish the invitation to round `number`, to all parties whose hello counts by now."""
+    """Publish the invitation to round `number`, to those whose hello counts by now.
+
+    To all of them, or to as many as the task file's `participation` has drawn.
+    """
     desk.fence.require()
     hellos = desk.hellos()
     note_welcomed(desk, hellos)
+    parties = drawn(hellos, desk.seats, desk.task.seed, number)
     invitation = Invitation(
         run=desk.run,
         round=number,
-        parties=tuple(hellos),
+        parties=parties,
+        not_invited=tuple(party for party in hellos if party not in parties),
         weights=weights,
         task_hash=desk.task.fingerprint(),
         clip_norm=desk.task.federation.clip_norm,
@@ -145,14 +151,16 @@ def require_quorum(desk: Desk, number: int, answers: dict[str, str]) -> None:
     replied = [party for party, answer in answers.items() if answer == REPLIED]
     if len(replied) >= quorum:
         return
-    never = sorted({member.party_id for member in desk.members} - answers.keys())
+    not_invited = invitation_of(desk, number).not_invited
+    never = sorted({one.party_id for one in desk.members} - answers.keys() - set(not_invited))
     reasons = {party: answer for party, answer in sorted(answers.items()) if answer != REPLIED}
     reasons |= {party: desk.refusal(party) or "never came" for party in never}
     # A void round has no record; here stands why.
     desk.ledger.append_once("round_void", {"round": number, "absent": reasons})
     absent = ", ".join(f"{desk.member(party).label}: {why}" for party, why in reasons.items())
+    came = amount(len(replied), "reply", "replies")
     raise QuorumNotMet(
-        f"round {number} is void: {len(replied)} replies and the quorum is {quorum} "
+        f"round {number} is void: {came} and the quorum is {quorum} "
         f"({absent}): bring late parties back and run the same command again; "
         "what was refused stays so, then start a new training with --run NAME"
     )

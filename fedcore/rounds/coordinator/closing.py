@@ -24,6 +24,7 @@ from fedcore.rounds.coordinator.numbers import (
 from fedcore.rounds.coordinator.resuming import records
 from fedcore.rounds.messages import (
     LATE,
+    NOT_INVITED,
     Combined,
     End,
     FinalEvaluation,
@@ -35,7 +36,7 @@ from fedcore.rounds.messages import (
     Reply,
     Score,
 )
-from fedcore.rounds.selection import best_round
+from fedcore.rounds.selection import best_round, blindness
 
 FINAL = 0
 PERSONAL = "personal"  # names a party's own model among its scores, of which nobody has a hash
@@ -68,30 +69,35 @@ def record(desk: Desk, number: int, seconds: float) -> Record:
         run=desk.run,
         round=number,
         model=combined.model,
-        parties=_party_results(desk, combined, replies, scores, own),
+        parties=_party_results(desk, combined, invitation, replies, scores, own),
         train_loss=_weighted(combined, replies, "loss"),
         train_accuracy=_weighted(combined, replies, "accuracy"),
         bytes_up=sum(reply.update.size for reply in replies.values()),
-        bytes_down=invitation.weights.size * len(invitation.parties),
+        # Who is not invited fetches the model, too: to score it.
+        bytes_down=invitation.weights.size * len(invitation.parties + invitation.not_invited),
         seconds=round(seconds, 3),
         ledgers=ledgers,
         personal=own_headline(pooled(own)),
         **headline(pooled(scores)),
         **{f"average_{name}": value for name, value in plain_average(scores).items()},
     )
+    blind = blindness(mine, desk.task.federation) if number == 1 else None
+    if blind is not None:
+        desk.watch.say(blind)
     return sealed.settle(desk.store, keys.record(desk.run, number), mine, desk.key)
 
 
 def scorers(desk: Desk, number: int) -> list[str]:
     """Whose scores of round `number` are waited for: of those in it, all that keep pace.
 
-    Where a round closes early, a party keeps pace that has not missed more rounds than it takes
+    And of those that were not invited: so each round is judged by the same patients. Where a
+    round closes early, a party keeps pace that has not missed more rounds than it takes
     all parties to be in one each; the others' scores are taken if they are there.
     """
     combined, invitation = combined_of(desk, number), invitation_of(desk, number)
     buffer = desk.task.federation.buffer
     if buffer is None:
-        return list(combined.weights)
+        return _may_score(desk, combined, invitation)
     pace = len(invitation.parties)
     replies = [reply_as_combined(desk, combined, invitation, one) for one in combined.weights]
     return [
@@ -102,9 +108,10 @@ def scorers(desk: Desk, number: int) -> list[str]:
 
 
 def _may_score(desk: Desk, combined: Combined, invitation: Invitation) -> list[str]:
-    """Whose scores count: of all in the round, and where it closes early of all invited."""
-    early = desk.task.federation.buffer is not None
-    return list(invitation.parties if early else combined.weights)
+    """Whose scores count: of all in the round or not invited, and where it closes early of all."""
+    if desk.task.federation.buffer is not None:
+        return list(invitation.parties)
+    return sorted({*combined.weights, *invitation.not_invited})
 
 
 def request_final_test(desk: Desk) -> FinalEvaluation:
@@ -163,6 +170,7 @@ def conclude(desk: Desk) -> End:
 def _party_results(
     desk: Desk,
     combined: Combined,
+    invitation: Invitation,
     replies: dict[str, Reply],
     scores: dict[str, AnyScores | None],
     own: dict[str, AnyScores | None],
@@ -174,15 +182,18 @@ def _party_results(
             admitted = _admitted(desk, combined, party, replies.get(party), scores[party])
             results[party] = admitted.model_copy(update={"personal": own_headline(own[party])})
         else:
-            status = combined.absent.get(party) or desk.refusal(party) or _unheard(desk, party)
+            status = combined.absent.get(party) or _left_out(desk, invitation, party)
             numbers = headline(scores.get(party))
             results[party] = PartyResult(role=member.role, status=status, **numbers)
     return results
 
 
-def _unheard(desk: Desk, party: str) -> str:
-    """Why a party that neither came nor refused is not in a round."""
-    return "pending" if desk.store.exists(keys.pending(party, desk.run)) else "never_came"
+def _left_out(desk: Desk, invitation: Invitation, party: str) -> str:
+    """Why a party was not asked in a round: not drawn, or it had not come."""
+    if party in invitation.not_invited:
+        return NOT_INVITED
+    pending = desk.store.exists(keys.pending(party, desk.run))
+    return desk.refusal(party) or ("pending" if pending else "never_came")
 
 
 def _admitted(

@@ -58,9 +58,14 @@ class Desk:
 
     @property
     def quorum(self) -> int:
-        """How many replies a round needs: by default all, or as many as close it."""
+        """How many replies a round needs: by default all invited, or as many as close it."""
         federation = self.task.federation
-        return federation.quorum or federation.buffer or len(self.members)
+        return federation.quorum or federation.buffer or self.seats
+
+    @property
+    def seats(self) -> int:
+        """How many parties a round invites."""
+        return self.task.federation.seats(len(self.members))
 
     def member(self, party: str) -> Member:
         """The member of that id."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from fedcore.config.federation import METRICS
 from fedcore.config.task import TaskFile
-from fedcore.metrics import AnyScores, Scores, average, pool_any
+from fedcore.metrics import METRICS, AnyScores, Scores, average, pool_any
 from fedcore.rounds.messages import Numbers
 
 ByParty = dict[str, AnyScores | None]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
-from fedcore.errors import QuorumNotMet, Refused, RunMismatch, TaskFileError, problem
+from fedcore.errors import QuorumNotMet, Refused, RunMismatch, TaskFileError, amount, problem
 from fedcore.exchange import codec, keys
 from fedcore.params import require_finite
 from fedcore.rounds import sealed
@@ -51,34 +52,45 @@ def _standing(desk: Desk, agreement: Agreement) -> Agreement:
 
 def _require_possible_quorum(desk: Desk) -> None:
     quorum = desk.task.federation.quorum
-    if quorum is not None and quorum > len(desk.members):
-        remedy = f"the party file names {len(desk.members)} parties; demand at most so many"
+    if quorum is not None and quorum > desk.seats:
+        remedy = f"{_invites(desk)}; demand at most so many"
         raise TaskFileError(problem("the task file", "federation.quorum", quorum, remedy))
     _require_possible_promise(desk)
 
 
 def _require_possible_promise(desk: Desk) -> None:
     """Raise `TaskFileError` where the parties are too few for what the strategy promises."""
-    federation, count = desk.task.federation, len(desk.members)
-    if federation.least_updates > count:
+    federation = desk.task.federation
+    if federation.least_updates > desk.seats:
+        needed = amount(federation.least_updates, "party", "parties")
         remedy = (
-            f"{federation.strategy} needs {federation.least_updates} parties for that and the "
-            f"party file names {count}; name fewer hostile ones or choose another strategy"
+            f"{federation.strategy} needs {needed} for that and {_invites(desk)}; "
+            "name fewer hostile ones or choose another strategy"
         )
         raise TaskFileError(
             problem("the task file", "federation.hostile", federation.hostile, remedy)
         )
     buffer = federation.buffer
-    if buffer is not None and buffer > count:
-        remedy = f"the party file names {count} parties; wait for at most so many"
+    if buffer is not None and buffer > desk.seats:
+        remedy = f"{_invites(desk)}; wait for at most so many"
         raise TaskFileError(problem("the task file", "federation.buffer_size", buffer, remedy))
+
+
+def _invites(desk: Desk) -> str:
+    """How many parties there are for a round, for a person."""
+    named = f"the party file names {amount(len(desk.members), 'party', 'parties')}"
+    if desk.seats == len(desk.members):
+        return named
+    share = f"{desk.task.federation.participation:g}"
+    return f"{named}, of which federation.participation {share} invites {desk.seats}"
 
 
 def welcome(desk: Desk) -> dict[str, Hello]:
     """Wait for the parties' hellos: for all, or for the quorum once the deadline has passed.
 
     The guest's is always needed: it brings the initial model. Raises `RunMismatch` when a hello
-    does not fit and the quorum cannot do without it, `QuorumNotMet` when too few have come.
+    does not fit and the quorum cannot do without it, `QuorumNotMet` when too few have come,
+    `TaskFileError` when those of one modality are too few for a robust strategy.
     """
     limit = desk.task.federation.deadline
     until = None if limit is None else desk.watch.clock() + limit
@@ -97,12 +109,32 @@ def welcome(desk: Desk) -> dict[str, Hello]:
     hellos = desk.hellos()
     if len(hellos) < quorum:
         raise QuorumNotMet(
-            f"{len(hellos)} of {len(desk.members)} parties take part and the quorum is {quorum} "
+            f"{len(hellos)} of {amount(len(desk.members), 'party', 'parties')} take part and the "
+            f"quorum is {quorum} "
             f"({_absent(desk, hellos)}): start the missing ones and run the same command again; "
             "a refusal stays: agree with that party and start a new training with --run NAME"
         )
+    _require_promise_in_each_modality(desk, hellos)
     note_welcomed(desk, hellos)
     return hellos
+
+
+def _require_promise_in_each_modality(desk: Desk, hellos: dict[str, Hello]) -> None:
+    """Raise `TaskFileError` where those of a modality are too few for what the strategy promises.
+
+    An encoder is combined among its own parties alone.
+    """
+    federation = desk.task.federation
+    found = Counter(hello.modality for hello in hellos.values() if hello.modality is not None)
+    for modality, count in sorted(found.items()):
+        if count < federation.least_updates:
+            needed = amount(federation.least_updates, "party", "parties")
+            remedy = (
+                f"{federation.strategy} needs {needed} of each modality for that and {modality} "
+                f"has {count}; name fewer hostile ones or choose another strategy"
+            )
+            field, value = "federation.hostile", federation.hostile
+            raise TaskFileError(problem("the task file", field, value, remedy))
 
 
 def _await_word(desk: Desk, member: Member, until: float | None) -> None:

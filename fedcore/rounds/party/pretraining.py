@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from fedcore.audit.durable import hash_file, replace_with
+from fedcore.config.pretrain import NO_FOLDER
 from fedcore.errors import DataError
 from fedcore.exchange import codec
 from fedcore.params import Params, digest
@@ -29,10 +30,7 @@ def pretrained(desk: Desk, start: Params) -> Params:
     if done is not None:
         return done
     if desk.public is None:
-        raise DataError(
-            "the task file: pretrain asks the guest for a folder of public images: name it with "
-            "--pretrain, or as local.pretrain in the guest's party file"
-        )
+        raise DataError(NO_FOLDER)
     cohort = desk.public()
     trained = pretrain(
         desk.network,
