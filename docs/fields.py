@@ -28,6 +28,7 @@ from fedcore.config.pretrain import PretrainSection
 from fedcore.config.table import TableSection
 from fedcore.config.task import TaskFile
 from fedcore.config.training import Freeze, TrainingSection
+from fedcore.config.update import UpdateSection
 
 DOCS = Path(__file__).resolve().parent
 SECTIONS: dict[str, type[BaseModel]] = {
@@ -38,6 +39,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "federation.early_stopping": EarlyStopping,
     "training": TrainingSection,
     "training.freeze": Freeze,
+    "update": UpdateSection,
     "data": DataSection,
     "data.table": TableSection,
     "a feature": Feature,

@@ -20,6 +20,7 @@ from fedcore.config.pretrain import PretrainSection
 from fedcore.config.reading import parse_yaml, read_text
 from fedcore.config.table_fit import table_misfits
 from fedcore.config.training import TrainingSection
+from fedcore.config.update import UpdateSection
 from fedcore.errors import TaskFileError
 
 
@@ -41,6 +42,9 @@ class TaskFile(Section):
     model: ModelSection = Field(description="which network is trained")
     federation: FederationSection = Field(description="how the rounds go")
     training: TrainingSection = Field(TrainingSection(), description="training inside a round")
+    update: UpdateSection = Field(
+        UpdateSection(), description="how an update is written for its way"
+    )
     data: DataSection = Field(DataSection(), description="labels, splits and the data contract")
     pretrain: PretrainSection | None = Field(
         None, description="a stage on public images at the guest before the first round"

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from fedcore.config.base import Section
 from fedcore.config.task import TaskFile
+from fedcore.config.update import Codec
 
 Reason = str
 # Why a party is not in a round, where its update may still count in a later one: it came after the
@@ -123,7 +124,7 @@ class Reply(Section):
     party: str
     base: str = Field(description="SHA-256 of the weights that the training started from")
     update: ObjectRef
-    codec: Literal["float32"]
+    codec: Codec
     patients: int = Field(ge=1, le=MOST)
     images: int = Field(ge=1, le=MOST)
     metrics: dict[Literal["loss", "accuracy"], Annotated[float, Field(ge=-1e9, le=1e9)]]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
+from fedcore.config.update import UpdateSection
 from fedcore.errors import NotThere, Refused
-from fedcore.exchange import codec
+from fedcore.exchange import codec, packing
 from fedcore.models.modalities import is_foreign
 from fedcore.params import (
     CONTROL,
@@ -131,12 +129,14 @@ class Admission:
         }
 
     def _opened(self, ref: ObjectRef, expected: Schema, folder: Path | None) -> Mapping[str, Array]:
-        most = most_bytes(expected)
+        agreed = self.desk.task.update
+        most = most_bytes(expected, agreed)
         if folder is None:
-            return codec.decode(sealed.fetch(self.desk.store, ref, most), expected)
+            body = codec.Tensors.from_bytes(sealed.fetch(self.desk.store, ref, most))
+            return dict(_unpacked(body, expected, agreed.codec))
         path = folder / f"{ref.sha256}.safetensors"
         sealed.fetch_to_file(self.desk.store, ref, path, most)
-        return codec.Lazy(codec.Tensors.from_file(path, expected))
+        return _unpacked(codec.Tensors.from_file(path), expected, agreed.codec)
 
     def _require_fit(self, party: str, update: Mapping[str, Array]) -> None:
         require_finite(update)
@@ -194,7 +194,14 @@ def weight_of_all(desk: Desk, invitation: Invitation) -> float:
     return sum(known) / len(known) * len(desk.members)
 
 
-def most_bytes(expected: Schema) -> int:
+def most_bytes(expected: Schema, agreed: UpdateSection) -> int:
     """The size of an honest update: its values, and room for the header's names and offsets."""
-    values = sum(np.dtype(kind).itemsize * math.prod(shape) for kind, shape in expected.values())
-    return values + 4096 + sum(256 + 2 * len(name) for name in expected)
+    values = packing.most_values(expected, agreed.codec, agreed.share)
+    names = packing.packed_schema(expected, agreed.codec)
+    return values + 4096 + sum(256 + 2 * len(name) for name in names)
+
+
+def _unpacked(body: codec.Tensors, expected: Schema, name: str) -> packing.Unpacked:
+    """The update in a body, each array read when it is asked for."""
+    packing.require_packed(body.schema, expected, name)
+    return packing.Unpacked(codec.Lazy(body), name, expected)

@@ -107,6 +107,7 @@ def reply_of(desk: Desk, invitation: Invitation, party: str) -> Reply:
         "repeated": not _combined_before(desk, invitation.round, reply),
         "wrong_task": reply.task_hash == invitation.task_hash,
         "wrong_key": reply.update.key == keys.update(party, desk.run, reply.trained_in),
+        "wrong_codec": reply.codec == desk.task.update.codec,
         "data_changed": hello is not None and reply.contract_hash == hello.contract_hash,
         "wrong_counts": hello is not None
         and (reply.patients, reply.images) == (hello.patients, hello.images),

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from fedcore.config.policy import METRICS
 from fedcore.errors import Refused
 from fedcore.exchange import codec, keys
-from fedcore.params import CONTROL, Array, Params, clip, prefixed, select, subtract
+from fedcore.params import CONTROL, Array, Params, prefixed, select, subtract
 from fedcore.rounds import sealed
 from fedcore.rounds.messages import Invitation, Reply
-from fedcore.rounds.party import carrying, controls, personal, spool, weights
+from fedcore.rounds.party import carrying, controls, packing, personal, spool, weights
 from fedcore.rounds.party.desk import Desk
 from fedcore.rounds.party.requests import invitation
 from fedcore.rounds.party.spool import Spooled
@@ -52,12 +52,13 @@ def _train_shared(desk: Desk, asked: Invitation) -> str:
     before = carrying.before(desk, number)
     result = _train(desk, begun, number, checkpoint, held.offsets, before)
     turned = controls.turn(desk, held, begun, result)
-    update = {**_update(desk, start, result.params), **prefixed(CONTROL, turned)}
-    body = codec.encode(update)
+    packed = packing.pack(desk, asked, _update(desk, start, result.params))
+    body = codec.encode({**packed.arrays, **prefixed(CONTROL, turned)})
 
     def keep() -> str:
         weights.keep_home(desk, result.params, number)
         carrying.keep(desk, result.carried, number)
+        packing.keep(desk, packed, number)
         sha256 = sealed.reference("spool", body).sha256
         controls.keep(desk, held, turned, number, sha256)
         return _spool(desk, asked, body, result)
@@ -108,10 +109,8 @@ def _checkpoint(desk: Desk, asked: Invitation) -> Checkpoint:
 
 
 def _update(desk: Desk, start: Params, trained: Params) -> Params:
-    """Trained minus global weights of what is shared, clipped as agreed."""
-    shared = desk.shared
-    limit = desk.task.federation.clip_norm
-    return clip(subtract(select(trained, shared), select(start, shared)), limit)
+    """Trained minus global weights of what is shared."""
+    return subtract(select(trained, desk.shared), select(start, desk.shared))
 
 
 def _train(
@@ -147,7 +146,7 @@ def _send(desk: Desk, asked: Invitation, done: Spooled) -> Reply:
         party=desk.party,
         base=done.base,
         update=ref,
-        codec="float32",
+        codec=desk.task.update.codec,
         patients=desk.cohort.train.patients,
         images=len(desk.cohort.train),
         metrics=_may_leave(desk, done.metrics),
