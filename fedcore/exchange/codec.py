@@ -15,7 +15,7 @@ import numpy as np
 import safetensors.numpy
 
 from fedcore.errors import InputError, Refused
-from fedcore.exchange.header import DTYPES, Place, Read, read_header, schema_of
+from fedcore.exchange.header import DTYPES, Buffer, Place, Read, read_header, schema_of
 from fedcore.exchange.store import ObjectStore
 from fedcore.params import Array, Params, Schema
 
@@ -54,9 +54,9 @@ class Tensors:
 
     @classmethod
     def from_bytes(cls, body: bytes | memoryview, expected: Schema | None = None) -> Self:
-        """Over a body in memory."""
-        view = memoryview(body).cast("B")
-        return cls(lambda start, length: bytes(view[start : start + length]), len(view), expected)
+        """Over a body in memory, of which nothing is copied before it is asked for."""
+        view = memoryview(body).cast("B").toreadonly()
+        return cls(lambda start, length: view[start : start + length], len(view), expected)
 
     @classmethod
     def from_file(cls, path: Path, expected: Schema | None = None) -> Self:
@@ -84,12 +84,21 @@ class Tensors:
         return schema_of(self._places)
 
     def tensor(self, name: str) -> Array:
-        """One tensor, writable; `KeyError` for a name that is not there."""
+        """One tensor, a writable copy; `KeyError` for a name that is not there."""
+        return _array(self._places[name], bytearray(self._data(name)))
+
+    def view(self, name: str) -> Array:
+        """One tensor, read-only and without a copy of what is in memory; errors as `tensor`."""
+        return _array(self._places[name], self._data(name))
+
+    def _data(self, name: str) -> Buffer:
         place = self._places[name]
         data = self._read(place.start, place.length) if place.length else b""
         if len(data) != place.length:
             raise Refused("truncated", f"{name[:80]}: {len(data)} bytes of {place.length}")
-        return _array(name, data, place)
+        if place.dtype == "bool" and bytes(data).strip(b"\x00\x01"):
+            raise Refused("dtype", f"{name[:80]}: a byte is neither true nor false")
+        return data
 
     def __iter__(self) -> Iterator[tuple[str, Array]]:
         """Name and tensor, one after the other, names sorted."""
@@ -97,7 +106,10 @@ class Tensors:
 
 
 class Lazy(Mapping[str, Array]):
-    """A checked body as a mapping that reads an array each time it is asked for it."""
+    """A checked body as a mapping that reads an array each time it is asked for it.
+
+    The arrays are read-only.
+    """
 
     def __init__(self, tensors: Tensors) -> None:
         """Over a body that was opened; what it lies in must outlive this."""
@@ -105,7 +117,7 @@ class Lazy(Mapping[str, Array]):
 
     def __getitem__(self, name: str) -> Array:
         """The array, read anew; `KeyError` for a name that is not there."""
-        return self._tensors.tensor(name)
+        return self._tensors.view(name)
 
     def __iter__(self) -> Iterator[str]:
         """The names, sorted."""
@@ -122,10 +134,8 @@ def _plain(name: str, array: Array) -> Array:
     return np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
 
 
-def _array(name: str, data: bytes, place: Place) -> Array:
-    if place.dtype == "bool" and data.strip(b"\x00\x01"):
-        raise Refused("dtype", f"{name[:80]}: a byte is neither true nor false")
-    flat = np.frombuffer(bytearray(data), dtype=np.dtype(place.dtype).newbyteorder("<"))
+def _array(place: Place, data: Buffer) -> Array:
+    flat = np.frombuffer(data, dtype=np.dtype(place.dtype).newbyteorder("<"))
     return flat.astype(place.dtype, copy=False).reshape(place.shape)
 
 

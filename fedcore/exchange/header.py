@@ -18,7 +18,8 @@ import numpy as np
 from fedcore.errors import Refused
 from fedcore.params import Schema
 
-Read = Callable[[int, int], bytes]
+Buffer = bytes | bytearray | memoryview
+Read = Callable[[int, int], bytes | memoryview]
 MAX_HEADER = 16 << 20
 DTYPES = {
     "BOOL": "bool",
@@ -54,12 +55,12 @@ def read_header(read: Read, size: int) -> dict[str, Place]:
     first = read(0, 8)
     if len(first) < 8:
         raise Refused("truncated", f"{size} bytes are no safetensors body")
-    length = int.from_bytes(first, "little")
+    length = int.from_bytes(bytes(first), "little")
     if length > MAX_HEADER:  # what a pickle or zip file shows, too, read this way
         raise Refused("not_safetensors", f"a header of {length} bytes")
     if length > size - 8:
         raise Refused("truncated", f"the header alone has {length} bytes, the body {size}")
-    places = _places(_json(read(8, length)), begin=8 + length)
+    places = _places(_json(bytes(read(8, length))), begin=8 + length)
     _require_tiling(places, 8 + length, size)
     return {name: places[name] for name in sorted(places)}
 

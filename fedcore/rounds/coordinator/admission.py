@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from fedcore.config.update import UpdateSection
@@ -24,6 +26,7 @@ from fedcore.params import (
     schema,
 )
 from fedcore.rounds import sealed
+from fedcore.rounds.coordinator.ahead import one_ahead
 from fedcore.rounds.coordinator.asking import REPLIED, invitation_of, reply_of, staleness_of
 from fedcore.rounds.coordinator.desk import Desk
 from fedcore.rounds.coordinator.rebased import Rebased, is_measured, negative_variance
@@ -61,20 +64,21 @@ class Admission:
         """What `answers` names, in the order of party ids, checked one after the other.
 
         Updates come as arrays in memory, or, `keeping`, as views of files that last as long as
-        the context. Who is refused is left out and stands in `absent`.
+        the context. Who is refused is left out and stands in `absent`. While one update is looked
+        at, the next is fetched.
         """
         self.absent = {party: answer for party, answer in answers.items() if answer != REPLIED}
         parties = sorted(answers.keys() - self.absent.keys())
         if not keeping:
-            yield (one for party in parties if (one := self._admitted(party, None)) is not None)
+            yield self._in_order(parties, None)
             return
         with tempfile.TemporaryDirectory(prefix="updates-") as name:
-            folder = Path(name)
-            yield (one for party in parties if (one := self._admitted(party, folder)) is not None)
+            yield self._in_order(parties, Path(name))
 
     def judge(self, party: str) -> str:
         """`replied`, or why the reply that is there cannot count; its update is not kept."""
-        self._admitted(party, None)
+        for _ in self._in_order([party], None):
+            pass
         return self.absent.get(party, REPLIED)
 
     @property
@@ -82,10 +86,22 @@ class Admission:
         """Every party that was asked, and `replied` or why it is not in."""
         return {**self.absent, **dict.fromkeys(self.weights, REPLIED)}
 
-    def _admitted(self, party: str, folder: Path | None) -> Contribution | None:
+    def _in_order(self, parties: Sequence[str], folder: Path | None) -> Iterator[Contribution]:
+        arriving = one_ahead(partial(self._arrived, party, folder) for party in parties)
+        for party, arrived in zip(parties, arriving, strict=True):
+            contribution = self._admitted(party, arrived, folder)
+            if contribution is not None:
+                yield contribution
+
+    def _arrived(self, party: str, folder: Path | None) -> tuple[Reply, Mapping[str, Array]]:
+        reply = reply_of(self.desk, self.invitation, party)
+        return reply, self._opened(reply.update, self._expected_of(party), folder)
+
+    def _admitted(
+        self, party: str, arrived: Future[tuple[Reply, Mapping[str, Array]]], folder: Path | None
+    ) -> Contribution | None:
         try:
-            reply = reply_of(self.desk, self.invitation, party)
-            update = self._opened(reply.update, self._expected_of(party), folder)
+            reply, update = arrived.result()
             base = self._base(reply, folder)
             seen = update if base is None else Rebased(update, base, self.start, is_measured)
             self._require_fit(party, update)
