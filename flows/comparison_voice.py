@@ -41,7 +41,8 @@ class ComparisonVoice(Voice):
         self._show(f"{told['party']}: {told['done']} of {told['total']} files read")
 
     def _on_data(self, told: dict[str, Any]) -> None:
-        aside = f", {told['set_aside']} files set aside" if told["set_aside"] else ""
+        things = amount(told["set_aside"], "row" if told["unit"] == "row" else "file")
+        aside = f", {things} set aside" if told["set_aside"] else ""
         test = f", {told['test_images']} of them for the test" if told["test_images"] else ""
         self.say(
             f"{told['party']}: {amount(told['images'], told['unit'])} of "

@@ -6,6 +6,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from fedcore.errors import amount
 from fedcore.metrics import Scores, pool_any, read_scores
 from fedcore.rounds.messages import End
 from flows.launch import Plan
@@ -18,12 +19,23 @@ def farewell(terminal: Terminal, plan: Plan) -> None:
     if told is None:
         return
     end = End.model_validate(told["end"])
-    lines = ["", _learned(end), *_lies(plan), *_tracking(terminal), *_prefect(terminal)]
+    lines = [
+        "",
+        _learned(end, _unit(plan)),
+        *_lies(plan),
+        *_tracking(terminal),
+        *_prefect(terminal),
+    ]
     for text in lines:
         terminal.say(text)
 
 
-def _learned(end: End) -> str:
+def _unit(plan: Plan) -> str:
+    """What the parties here learn from, one of it."""
+    return "row" if any(seat.task.data.table for seat in plan.parties) else "image"
+
+
+def _learned(end: End, unit: str) -> str:
     pooled = pool_any(read_scores(one) for one in end.scores["best"].values() if one)
     rounds = f"{end.rounds} rounds ({end.reason}), best after round {end.best_round}"
     if pooled is None:
@@ -35,7 +47,7 @@ def _learned(end: End) -> str:
         )
     return (
         f"Trained {rounds}: AUROC {pooled.auroc:.3f}, accuracy {pooled.accuracy:.1%} "
-        f"on {pooled.images} held-out images of {pooled.patients} patients"
+        f"on {amount(pooled.images, f'held-out {unit}')} of {amount(pooled.patients, 'patient')}"
     )
 
 

@@ -22,7 +22,7 @@ class TableSection(Section):
 
     files: str | None = Field(
         None,
-        description="names of the table's files in the data folder, * and ? allowed; by default "
+        description="the table's file in the data folder, * and ? for several; by default "
         "every .csv, .tsv, .data and .parquet",
     )
     format: Literal["auto", "csv", "parquet"] = Field(

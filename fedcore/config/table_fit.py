@@ -8,13 +8,20 @@ from fedcore.config.data import DataSection
 from fedcore.config.federation import FederationSection
 from fedcore.config.model import TABLE_MODELS, ModelSection
 from fedcore.config.table import TableSection
+from fedcore.config.training import TrainingSection
 from fedcore.metrics import metrics_of
 
 Misfit = tuple[str, object, str]
+OF_CLASSES = ("class_weights", "positive_weight", "focal_gamma", "label_smoothing")
+OF_COX = ("ties", "cox_mean")
 
 
 def table_misfits(
-    task_type: str, model: ModelSection, federation: FederationSection, data: DataSection
+    task_type: str,
+    model: ModelSection,
+    federation: FederationSection,
+    data: DataSection,
+    training: TrainingSection,
 ) -> Iterator[Misfit]:
     """Field, value and remedy of everything that does not fit together, the weightiest first."""
     survival, table = task_type == "survival", data.table
@@ -27,10 +34,21 @@ def table_misfits(
     else:
         yield from _label_misfits(survival, table, model)
         yield from _model_misfits(survival, model)
+    yield from _loss_misfits(survival, training)
     known = metrics_of(task_type)
     if federation.select_by.removeprefix("average_") not in known:
         remedy = f"write {', '.join(known[:-1])} or {known[-1]}"
         yield "federation.select_by", federation.select_by, remedy
+
+
+def _loss_misfits(survival: bool, training: TrainingSection) -> Iterator[Misfit]:
+    """What only the other kind of loss knows, and this one would leave aside unsaid."""
+    fields = OF_CLASSES if survival else OF_COX
+    remedy = "it is for classes" if survival else "it is for task_type: survival alone"
+    for field in fields:
+        value, default = getattr(training, field), TrainingSection.model_fields[field].default
+        if value != default:
+            yield f"training.{field}", value, f"{remedy}: leave it out"
 
 
 def _image_misfits(model: ModelSection) -> Iterator[Misfit]:

@@ -68,7 +68,7 @@ class TaskFile(Section):
     @model_validator(mode="after")
     def _table_agrees(self) -> Self:
         for field, value, remedy in table_misfits(
-            self.task_type, self.model, self.federation, self.data
+            self.task_type, self.model, self.federation, self.data, self.training
         ):
             raise misfit(field, value, remedy)
         if self.data.table is not None and self.pretrain is not None:

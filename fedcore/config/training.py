@@ -87,6 +87,10 @@ class TrainingSection(Section):
     )
     l1: float = Field(0.0, ge=0, description="weight of the sum of absolute weights in the loss")
     l2: float = Field(0.0, ge=0, description="weight of the sum of squared weights in the loss")
+    penalised: Literal["all", "weights"] = Field(
+        "all",
+        description="what l1, l2 and weight_decay act on: all parameters, or no bias and no norm",
+    )
     max_grad_norm: float | None = Field(
         None, gt=0, description="clip each step's whole gradient to this L2 norm"
     )
@@ -200,6 +204,9 @@ class TrainingSection(Section):
             raise misfit("nesterov", self.nesterov, remedy)
         self._require_schedule()
         self._require_loss()
+        if self.penalised != "all" and not (self.l1 or self.l2 or self.weight_decay):
+            remedy = "nothing is penalised: give l1, l2 or weight_decay, or leave it out"
+            raise misfit("penalised", self.penalised, remedy)
         if self.warmup_rounds and self.warmup_steps:
             remedy = f"give one of the two: warmup_rounds is {self.warmup_rounds}"
             raise misfit("warmup_steps", self.warmup_steps, remedy)

@@ -57,7 +57,7 @@ def read_tables(place: Path, table: TableSection) -> RawTable:
     columns: Columns = {name: [] for name in table.used_columns}
     for path in table_files(place, table):
         found, odd = _read(path, table)
-        _require_columns(path.name, found, table.used_columns)
+        _require_columns(path, found, table)
         rows = len(next(iter(found.values())))
         for name in columns:
             columns[name] += found[name]
@@ -226,8 +226,9 @@ def _require_distinct(file: str, names: Sequence[str]) -> None:
         raise DataError(f"{file}: the column {doubled!r} stands twice: rename one of them")
 
 
-def _require_columns(file: str, found: Columns, wanted: Sequence[str]) -> None:
-    missing = next((name for name in wanted if name not in found), None)
+def _require_columns(path: Path, found: Columns, table: TableSection) -> None:
+    missing = next((name for name in table.used_columns if name not in found), None)
     if missing is not None:
-        remedy = f"correct the file or data.table ({nearest(missing, found)})"
-        raise DataError(f"{file}: the column {missing!r} is missing: {remedy}")
+        no_table = "" if table.files else ", or name the tables in data.table.files if this is none"
+        remedy = f"correct the file or data.table ({nearest(missing, found)}){no_table}"
+        raise DataError(f"{path.name}: the column {missing!r} is missing: {remedy}")

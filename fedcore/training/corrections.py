@@ -37,11 +37,12 @@ def corrections_for(
     Clipping comes last: it bounds what the optimiser is given, whatever was added before.
     """
     trained = [one for one in network.parameters() if one.requires_grad]
+    penalised = [one for one in trained if plan.penalises(one.dim())]
     return [
         Proximal(trained, plan.mu),
         Control(network, offsets),
         *([] if toward is None else [Attraction(network, toward)]),
-        *([Regularisation(trained, plan.l1, plan.l2)] if plan.l1 or plan.l2 else []),
+        *([Regularisation(penalised, plan.l1, plan.l2)] if plan.l1 or plan.l2 else []),
         *([] if plan.max_grad_norm is None else [Clipping(trained, plan.max_grad_norm)]),
     ]
 
@@ -98,7 +99,7 @@ def _beside(parameter: nn.Parameter, array: Array) -> torch.Tensor:
 
 
 class Regularisation:
-    """The term l1 * sum |w| + l2 * sum w^2 over the trained parameters, as its gradient.
+    """The term l1 * sum |w| + l2 * sum w^2 over the parameters, as its gradient.
 
     Where w is 0, the first sum's gradient is taken as 0. With sgd and no clipping, l2 is a
     `weight_decay` of 2 * l2; the optimiser adds that one after clipping, and adamw outside of its

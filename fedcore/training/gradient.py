@@ -65,4 +65,5 @@ def _add_up(network: nn.Module, images: ImageSet, plan: TrainPlan, machine: Hard
 def _decayed(parameter: nn.Parameter, plan: TrainPlan) -> torch.Tensor | None:
     if parameter.grad is None:
         return None
-    return parameter.grad.detach().add(parameter.detach(), alpha=plan.weight_decay)
+    decay = plan.weight_decay if plan.penalises(parameter.dim()) else 0.0
+    return parameter.grad.detach().add(parameter.detach(), alpha=decay)

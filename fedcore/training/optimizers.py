@@ -48,11 +48,16 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 def _groups(network: nn.Module, plan: TrainPlan) -> list[dict[str, Any]]:
-    """One group, or backbone and head where they learn at rates of their own."""
+    """One group, or several where parameters learn at rates of their own or decay or do not."""
     named = dict(network.named_parameters())
     head = head_names(network) if plan.backbone_lr != 1.0 else frozenset()
     parts = (
         ([one for name, one in named.items() if name not in head], plan.backbone_lr),
         ([one for name, one in named.items() if name in head], 1.0),
     )
-    return [{"params": params, FACTOR: factor} for params, factor in parts if params]
+    return [
+        {"params": chosen, FACTOR: factor, "weight_decay": plan.weight_decay if decays else 0.0}
+        for params, factor in parts
+        for decays in (True, False)
+        if (chosen := [one for one in params if plan.penalises(one.dim()) == decays])
+    ]

@@ -38,6 +38,7 @@ class TrainPlan:
     weight_decay: float
     l1: float
     l2: float
+    penalised: Literal["all", "weights"]
     max_grad_norm: float | None
     label_smoothing: float
     schedule: Schedule
@@ -91,6 +92,13 @@ class TrainPlan:
     def size_for(self, images: int) -> int:
         """How many of `images` images make a batch."""
         return max(images, 1) if self.batch_size == "full" else self.batch_size
+
+    def penalises(self, dimensions: int) -> bool:
+        """Whether l1, l2 and weight decay act on a parameter of so many dimensions.
+
+        Biases and the scales and shifts of norms have one, weights two or more.
+        """
+        return self.penalised == "all" or dimensions > 1
 
     def frozen_in(self, number: int) -> tuple[str, ...]:
         """Which layers, as the task file names them, are frozen in round `number`."""

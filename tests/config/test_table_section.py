@@ -71,6 +71,7 @@ def refusal(**fields) -> str:
             "write auroc, auprc, accuracy, balanced_accuracy, f1 or loss",
         ),
         ({"task_type": "survival"}, "survival needs it"),
+        ({"training__ties": "breslow"}, "it is for task_type: survival alone: leave it out"),
         ({"data__table": None}, "it learns from a table: add data.table"),
     ],
 )
@@ -105,6 +106,17 @@ def test_columns_without_features_are_features_but_for_what_is_named_otherwise()
         drop=["c"],
     )
     assert section.inputs == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("class_weights", "balanced"), ("label_smoothing", 0.1), ("focal_gamma", 2.0)],
+)
+def test_survival_refuses_what_its_loss_would_leave_aside(field, value):
+    content = story.task(time="days", event="dead").model_dump(mode="json")
+    content["training"][field] = value
+    with pytest.raises(TaskFileError, match=f"training.{field} is .*: it is for classes"):
+        parse_task_file(yaml.safe_dump(content), "task.yaml")
 
 
 def test_survival_is_selected_by_concordance_unless_it_says_else():

@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
     ("text", "said"),
     [
         ("age,stage\n1,i\n", "t.csv: the column 'ill' is missing: correct the file or data.table"),
+        ("index,split\n0,test\n", "or name the tables in data.table.files if this is none"),
         ("age,age,stage,ill\n", "t.csv: the column 'age' stands twice"),
         ("", "t.csv: the file is no table of text"),
         ("age,stage,ill\n\xff\n", "t.csv: the file is no table of text"),

@@ -14,6 +14,7 @@ from fedcore.models.layers import head_names
 from fedcore.models.state import to_params
 from fedcore.params import digest, norm, subtract
 from fedcore.training.freezing import require_freezable
+from fedcore.training.gradient import mean_gradient
 from fedcore.training.local import train_round
 from fedcore.training.plan import plan_for
 from fedcore.training.schedule import learning_rate
@@ -81,6 +82,46 @@ def test_with_sgd_l2_is_a_weight_decay_of_twice_its_size(make_task, update_of):
     theirs = update_of(one_step(make_task, weight_decay=0.5))
     for name, array in theirs.items():
         np.testing.assert_allclose(ours[name], array, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("penalty", [{"l1": 0.003, "l2": 0.02}, {"weight_decay": 0.04}])
+def test_penalised_weights_leave_biases_and_norms_alone(make_task, update_of, penalty):
+    free, all_ = (update_of(one_step(make_task, **one)) for one in ({}, penalty))
+    weights = update_of(one_step(make_task, penalised="weights", **penalty))
+    assert any(array.ndim == 1 for array in weights.values())
+    for name, array in weights.items():
+        expected = all_ if array.ndim > 1 else free
+        np.testing.assert_array_equal(array, expected[name])
+    assert any((all_[name] != free[name]).any() for name in free if free[name].ndim == 1)
+
+
+def test_penalised_weights_decay_under_adamw_as_in_torchs_two_groups(make_task, update_of, stepped):
+    fields = {"batch_size": 24, "normalize": "none", "lr": 0.01, "weight_decay": 0.5}
+    task = make_task(optimizer="adamw", penalised="weights", **fields)
+    network = stepped(
+        task, lambda _, logits, labels: torch.nn.functional.cross_entropy(logits, labels)
+    )
+    before = {name: one.detach().numpy().copy() for name, one in network.named_parameters()}
+    matrices = [one for one in network.parameters() if one.dim() > 1]
+    vectors = [
+        {"params": [one], "weight_decay": 0.0} for one in network.parameters() if one.dim() == 1
+    ]
+    torch.optim.AdamW([{"params": matrices}, *vectors], lr=0.01, weight_decay=0.5).step()
+    moved = update_of(task)
+    for name, one in network.named_parameters():
+        step = one.detach().numpy() - before[name]
+        np.testing.assert_allclose(moved[name], step, rtol=1e-3, atol=2e-5)
+
+
+def test_scaffolds_gradient_decays_what_is_penalised(make_task, make_images, make_network, cpu):
+    def gradient(**fields):
+        task = make_task(optimizer="sgd", momentum=0.0, normalize="none", **fields)
+        network, images = make_network(task), make_images()
+        return mean_gradient(network, to_params(network), images, task, hardware=cpu)
+
+    free, weights = gradient(), gradient(weight_decay=0.5, penalised="weights")
+    for name, array in weights.items():
+        assert (array != free[name]).any() == (array.ndim > 1)
 
 
 def test_the_step_is_that_of_torchs_clipped_gradient(make_task, update_of, stepped):

@@ -168,7 +168,10 @@ def _initial_params(desk: Desk, weights: Path | None) -> Params:
     if named.startswith("exchange:"):
         source = _exchange_weights(desk, named.removeprefix("exchange:"))
     if source is None:
-        raise ModelError(f"the task file: model.weights is {named!r}: the file was not found")
+        remedy = (
+            "the party was handed no such file: with fedcore.simulation give its path as weights"
+        )
+        raise ModelError(problem("the task file", "model.weights", named, remedy))
     replaceable = replaceable_names(desk.network)
     loaded = read_weights(source, schema(fresh), replaceable=replaceable, where=named)
     return {**fresh, **loaded.params}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fedcore.config.table import TableSection
 from fedcore.data.images import ImageSet
 from fedcore.data.table_set import TableRows
 from fedcore.encoding.own import Encoding
@@ -21,12 +22,22 @@ def standardised(desk: Desk, rows: ImageSet) -> ImageSet:
         return rows
     scaling, untold = federated_scaling(table, pooled_statistics(desk))
     if untold:
-        raise DataError(
-            f"data: no party may tell the mean of the column {untold[0]!r}, so it cannot be "
-            "standardised together: write standardise: party, take it out of standardise_columns "
-            "with numeric if it is no number, or lower data.min_reported"
-        )
+        raise DataError(_untold(table, untold[0]))
     return rows.scaled(scaling)
+
+
+def _untold(table: TableSection, column: str) -> str:
+    """Why a column cannot be standardised together, and what to do."""
+    kinds = {feature.name: feature.kind for feature in table.features or ()}
+    if kinds[column] == "numeric":
+        why, also = "no party may tell the mean of the column", ""
+    else:
+        why = "a party withholds how often a category occurs in the column"
+        also = "standardise_columns: numeric, or "
+    return (
+        f"data: {why} {column!r}, so it cannot be standardised together: "
+        f"write {also}standardise: party, or lower data.min_reported"
+    )
 
 
 def own_encoding(desk: Desk) -> Encoding | None:
