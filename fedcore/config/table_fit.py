@@ -27,6 +27,12 @@ def table_misfits(
     survival, table = task_type == "survival", data.table
     if table is not None:
         yield from _image_fields(model, data)
+        if training.augment != "none":
+            yield (
+                "training.augment",
+                training.augment,
+                "it changes images: leave it out for a table",
+            )
     if table is None:
         if survival:
             yield "data.table", None, "survival needs a table: add it with time and event"
@@ -56,6 +62,9 @@ def _image_misfits(model: ModelSection) -> Iterator[Misfit]:
         yield "model.name", model.name, "it learns from a table: add data.table, or name another"
     if model.init != "default":
         yield "model.init", model.init, "it is for the models of tables: write default"
+    if model.dropout:
+        remedy = f"it is for mlp and cox alone: write 0, {model.name} stays as it is"
+        yield "model.dropout", model.dropout, remedy
     if model.norm != "none":
         remedy = f"it adds layers to mlp and cox alone: write none, {model.name} stays as it is"
         yield "model.norm", model.norm, remedy
@@ -90,6 +99,9 @@ def _model_misfits(survival: bool, model: ModelSection) -> Iterator[Misfit]:
         yield "model.hidden", model.hidden, "give the widths of the hidden layers, such as [32]"
     if model.name == "logistic" and model.hidden:
         yield "model.hidden", model.hidden, "a logistic model has none: write mlp"
+    if model.dropout and not model.hidden:
+        remedy = "no hidden layer is there for it to thin out: write 0, or give model.hidden"
+        yield "model.dropout", model.dropout, remedy
     if model.norm != "none" and not model.hidden:
         other = "take mlp with" if model.name == "logistic" else "give"
         remedy = f"no hidden layer is there for it to follow: write none, or {other} model.hidden"

@@ -174,6 +174,7 @@ def _cohort(
     patients = contract.patients_by_split(samples)
     images = contract.images_by_class(samples, classes)
     parts = {split: _images(split, samples, classes, task, cache) for split in SPLITS}
+    reasons = dict(sorted(Counter(one.reason for one in aside).items()))
     own = measure_pixels(parts["train"]) if task.data.normalize == "own" else None
     return Cohort(
         classes=classes,
@@ -186,9 +187,9 @@ def _cohort(
         patients=len({sample.patient for sample in samples}),
         split_patients=patients,
         images=images,
-        quarantine=dict(sorted(Counter(one.reason for one in aside).items())),
+        quarantine=reasons,
         scanners=_scanners(samples),
-        faults=contract.faults(task, files, len(aside), patients, images),
+        faults=contract.faults(task, files, reasons, patients, images),
         notes=contract.notes(task, patients),
         set_aside=tuple(aside),
         columns=ImageColumns(tuple(samples), classes, parts["train"]),

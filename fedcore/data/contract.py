@@ -47,7 +47,7 @@ def images_by_class(samples: Iterable[Sample], classes: Sequence[str]) -> dict[s
 def faults(
     task: TaskFile,
     files: int,
-    set_aside: int,
+    set_aside: Mapping[str, int],
     patients: Mapping[str, int],
     images: Mapping[str, Mapping[str, int]],
     *,
@@ -55,7 +55,7 @@ def faults(
 ) -> tuple[str, ...]:
     """Every way in which the data breaks the task's contract, one sentence each, worst first.
 
-    `unit` is what is counted: an image, or a table's row.
+    `unit` is what is counted: an image, or a table's row; `set_aside` are counts by reason.
     """
     rules, found = task.data, []
     if patients["train"] < rules.min_patients:
@@ -69,11 +69,13 @@ def faults(
             f"data: class {missing[0]!r} has no training {unit}: data.require_all_classes asks for "
             "one of every class; add some, or set it to false in the task file"
         )
-    if files and set_aside / files > rules.max_quarantined:
+    lost = sum(set_aside.values())
+    if files and lost / files > rules.max_quarantined:
         things = "rows" if unit == "row" else "files"
+        reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(set_aside.items()))
         found.append(
-            f"data: {set_aside} of {files} {things} are set aside: data.max_quarantined allows a "
-            f"share of {rules.max_quarantined:g}; mend or remove them, or raise it"
+            f"data: {lost} of {files} {things} are set aside ({reasons}): data.max_quarantined "
+            f"allows a share of {rules.max_quarantined:g}; mend or remove them, or raise it"
         )
     return tuple(found)
 

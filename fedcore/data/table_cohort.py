@@ -72,8 +72,9 @@ def _cohort(
     patients = {split: one.patients for split, one in sets.items()}
     counts = _counts(splits, names, classes)
     total = len(raw) + len(raw.ragged)
-    agreed = sum(one.reason == MISSING_VALUE for one in aside)  # dropped as the task file says
-    faults = contract.faults(task, total, len(aside) - agreed, patients, counts, unit="row")
+    reasons = Counter(one.reason for one in aside)
+    lost = {one: reasons[one] for one in reasons if one != MISSING_VALUE}  # that one is agreed
+    faults = contract.faults(task, total, lost, patients, counts, unit="row")
     encoding = hashlib.sha256(table.model_dump_json().encode()).hexdigest()
     return Cohort(
         classes=classes,
@@ -86,7 +87,7 @@ def _cohort(
         patients=len(set(rows.patients)),
         split_patients=patients,
         images=counts,
-        quarantine=dict(sorted(Counter(one.reason for one in aside).items())),
+        quarantine=dict(sorted(reasons.items())),
         scanners={},
         faults=(*faults, *_unfilled(empty)),
         notes=(*contract.notes(task, patients), *notes),

@@ -64,6 +64,8 @@ def refusal(**fields) -> str:
         ({"model__name": "resnet18"}, "tables take logistic or mlp"),
         ({"model__name": "mlp"}, "give the widths of the hidden layers"),
         ({"model__norm": "batch"}, "model.norm is 'batch': no hidden layer is there"),
+        ({"model__dropout": 0.2}, "model.dropout is 0.2: no hidden layer is there"),
+        ({"training__augment": "flip"}, "it changes images: leave it out for a table"),
         ({"model__norm": "layer"}, "write none, or take mlp with model.hidden"),
         ({"model__num_classes": 3, "data__table__target": "n > 0"}, "a rule is true or false"),
         (

@@ -55,7 +55,9 @@ def test_rows_that_cannot_be_used_are_set_aside_with_a_reason_and_named_by_numbe
         "t.csv row 15": "ragged",
     }
     assert (found.files, found.patients, found.unit) == (15, 10, "row")
-    assert "4 of 15 rows are set aside" in found.faults[0]  # the agreed drop_row does not count
+    # The agreed drop_row does not count.
+    why = "no_label 1, not_a_number 1, ragged 1, unknown_category 1"
+    assert f"4 of 15 rows are set aside ({why}): data.max_quarantined" in found.faults[0]
 
 
 def test_the_statistics_are_of_training_rows_alone(tmp_path):
