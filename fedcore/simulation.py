@@ -19,7 +19,7 @@ from fedcore.audit.signing import SigningKey
 from fedcore.config.task import TaskFile
 from fedcore.data.cohort import open_cohort
 from fedcore.data.cohort_record import Cohort
-from fedcore.errors import InputError
+from fedcore.errors import ContractBroken, DataError, InputError
 from fedcore.exchange import codec
 from fedcore.exchange.memory import MemoryStore
 from fedcore.exchange.store import ObjectStore
@@ -98,9 +98,7 @@ def simulate(
     parties and the coordinator raise: `ContractBroken`, `QuorumNotMet`, ...
     """
     cohorts = {
-        owner: open_cohort(
-            folder, task.seen_by(modalities.get(owner)), world.workdir / "cache" / owner
-        )
+        owner: _opened(owner, folder, task.seen_by(modalities.get(owner)), world)
         for owner, folder in folders.items()
     }
     opened = None
@@ -116,6 +114,14 @@ def simulate(
         public=opened,
         modalities=modalities,
     )
+
+
+def _opened(owner: str, folder: Path, task: TaskFile, world: World) -> Cohort:
+    """The party's cohort; of several parties, what is wrong names the one."""
+    try:
+        return open_cohort(folder, task, world.workdir / "cache" / owner)
+    except (ContractBroken, DataError) as broken:
+        raise type(broken)(f"party {owner}: {broken}") from None
 
 
 def simulate_cohorts(

@@ -9,18 +9,25 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from failing_store import Failing
-from rounds_story import task_file, write_pictures
+from rounds_story import hospitals, task_file, write_pictures
 from worlds import bits, opened, stories, world
 
 from fedcore.data.cohort import Cohort, open_cohort
-from fedcore.errors import DataError, ModelError, RunMismatch, TaskFileError, Unreachable
+from fedcore.errors import (
+    ContractBroken,
+    DataError,
+    ModelError,
+    RunMismatch,
+    TaskFileError,
+    Unreachable,
+)
 from fedcore.exchange import codec, keys
 from fedcore.exchange.memory import MemoryStore
 from fedcore.models.catalogue import build
 from fedcore.models.state import to_params
 from fedcore.params import digest
 from fedcore.rounds.messages import line
-from fedcore.simulation import World, simulate_cohorts
+from fedcore.simulation import World, simulate, simulate_cohorts
 
 
 @pytest.fixture(scope="module")
@@ -249,3 +256,15 @@ def test_batch_norm_kept_local_is_in_the_model_that_the_hospital_keeps(cohorts, 
     assert not any(
         np.array_equal(kept[name], outcome.final[name]) for name in kept if "mean" in name
     )
+
+
+def test_data_that_cannot_be_used_name_the_party(tmp_path) -> None:
+    folders = hospitals(tmp_path / "data")
+    for path in list((folders["2"] / "NORMAL").iterdir()):
+        path.unlink()
+    with pytest.raises(DataError, match=r"^party 2: .*classes is 'PNEUMONIA'"):
+        simulate(task_file(), folders, World(tmp_path / "world"))
+    demanding = task_file().data.model_copy(update={"min_patients": 1000})
+    task = task_file().model_copy(update={"data": demanding})
+    with pytest.raises(ContractBroken, match=r"^party 1: .*min_patients"):
+        simulate(task, folders, World(tmp_path / "second"))
