@@ -17,10 +17,12 @@ from fedcore.data.cohort import Cohort
 from fedcore.errors import Unreachable
 from fedcore.exchange import codec, keys, packing
 from fedcore.exchange.memory import MemoryStore
-from fedcore.params import Params, norm, schema
-from fedcore.rounds import coordinator
+from fedcore.models.catalogue import build
+from fedcore.params import Params, norm, schema, subtract
+from fedcore.rounds import coordinator, sealed
 from fedcore.rounds.messages import Record
 from fedcore.simulation import simulate_cohorts
+from fedcore.training.local import train_round
 
 LOSSY = [name for name in CODECS if name != "float32"]
 
@@ -88,6 +90,21 @@ def test_what_topk_leaves_out_of_one_round_goes_with_the_next(cohorts, tmp_path)
         np.testing.assert_array_equal(sent[name] + array, learned[name])
         assert ((sent[name] == 0) | (array == 0)).all()
     assert any(array.any() for array in rest.values())
+
+
+def test_the_next_update_holds_what_was_left_out_before_it(cohorts, tmp_path):
+    """Sent and left out in round 2 are together what was learned in it and left out in round 1."""
+    task, place = packed_task("topk", share=0.05, epochs=2, lr=0.001), world(tmp_path)
+    outcome = simulate_cohorts(task, cohorts, place)
+    start = codec.decode(sealed.fetch(place.store, outcome.records[0].model))
+    network = build(task.model, task.seed)
+    trained = train_round(network, start, cohorts["1"].train, task, party_id="1", number=2)
+    learned = subtract(trained.params, start)
+    sent = update_of(place, task, "1", 2, start)
+    before, after = spooled(tmp_path, "1", "rest-*")
+    for name in after:
+        np.testing.assert_array_equal(sent[name] + after[name], learned[name] + before[name])
+    assert any(sent[name].any() for name in after)
 
 
 def test_a_reply_in_another_codec_than_agreed_is_refused(tmp_path):
