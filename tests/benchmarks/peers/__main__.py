@@ -1,4 +1,4 @@
-"""A round's cost beside Flower's, in one process each: `python tests/benchmarks/peers`.
+"""A round's cost beside Flower's, in one process each: `python tests/benchmarks/peers/__main__.py`.
 
 The peer is installed into its own environment under `--cache` the first time. `--write` puts the
 table into docs/results-peers.md.
