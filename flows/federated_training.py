@@ -75,7 +75,7 @@ def gather_statistics(seat: str, labels: dict[str, str]) -> None:
 
 
 def run_round(seat: str, number: int, labels: dict[str, str]) -> None:
-    """One round: invite, gather, combine, score at home, record; then tell MLflow."""
+    """One round: invite, gather, combine, score at home, record; now and then tell MLflow."""
     begun, until = time.monotonic(), rounds.deadline(seat)
     invited = rounds.invite(seat, number)
     answers = _answers(seat, number, {one: labels[one] for one in invited}, until)
@@ -85,7 +85,8 @@ def run_round(seat: str, number: int, labels: dict[str, str]) -> None:
     for score in scored:
         score.result()
     rounds.record(seat, number, time.monotonic() - begun)
-    tracked.track(seat, number)
+    if tracked.due(seat):
+        tracked.track(seat, number)
 
 
 def _answers(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import os
 import re
 import time
@@ -90,7 +91,11 @@ class S3Store:
 
     def get(self, key: str) -> bytes:
         """See `ObjectStore`."""
-        return b"".join(self._chunks(key))
+        # Grows in place; joining the chunks would hold the object twice.
+        body = io.BytesIO()
+        for chunk in self._chunks(key):
+            body.write(chunk)
+        return body.getvalue()
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
         """See `ObjectStore`."""

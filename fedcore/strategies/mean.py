@@ -40,13 +40,14 @@ class WeightedMean:
     def result(self) -> Params:
         """The mean, in the updates' own dtypes; integers are rounded to the nearest even.
 
+        The sums are given away with it, array by array, so that both are never in memory whole.
         Raises `QuorumNotMet` when nothing was added: a mean of nothing is no model.
         """
         if not self._sums:
             raise QuorumNotMet("no update was admitted, so there is nothing to combine")
         return {
-            name: rounded(total / self._totals[name], self._kinds[name])
-            for name, total in self._sums.items()
+            name: rounded(self._sums.pop(name) / self._totals[name], self._kinds[name])
+            for name in list(self._sums)
         }
 
 

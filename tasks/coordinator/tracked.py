@@ -1,6 +1,7 @@
-"""What the coordinator tells MLflow: after each round, and at the end. Never a reason to stop.
+"""What the coordinator tells MLflow: while rounds go by, and at the end. Never a reason to stop.
 
-When MLflow is away, the training goes on, and what was missed is written at the next chance.
+Rounds that follow each other fast are told together, every few seconds. When MLflow is away, the
+training goes on, and what was missed is written at the next chance.
 """
 
 from __future__ import annotations
@@ -18,12 +19,21 @@ from tasks.tracking import Tracking, TrackingAway
 from tasks.voices import voice_of
 
 PAUSE = 15.0  # seconds between two tries where the voice is patient
+EVERY = 10.0  # seconds from one telling to the next
+_TOLD_AT: dict[str, float] = {}  # by seat
 _OPENED: dict[str, tuple[int, Tracking]] = {}  # by seat: how many hellos it was told, and the line
+
+
+def due(seat: str) -> bool:
+    """Whether MLflow is to hear of the rounds by now: the first at once, others soon enough."""
+    now, last = voice_of(seat).watch().clock(), _TOLD_AT.get(seat)
+    return last is None or now - last >= EVERY
 
 
 @step("round-{number:03d} · track")
 def track(seat: str, number: int) -> str:
     """Write all rounds that MLflow does not have yet; the MLflow run id, or `away`."""
+    _TOLD_AT[seat] = voice_of(seat).watch().clock()
     try:
         tracking = open_tracking(seat)
         tracking.sync(coordinator.records(desk_at(seat)))
@@ -67,12 +77,15 @@ def register(seat: str) -> str:
 def note_failure(seat: str, reason: str, *, killed: bool = False) -> None:
     """Mark the training's runs as FAILED, or KILLED where a person stopped it, saying why.
 
-    The exchange is not asked, because it may be what failed. To be called only for a run that this
+    Rounds that MLflow has not heard of are told before. The exchange is not asked, because it may
+    be what failed. To be called only for a run that this
     seat founded; a training that finished stays finished, and one that goes on is woken by the
     next `open_tracking`.
     """
     _, known = _OPENED.pop(seat, (0, None))
     try:
+        if known is not None:
+            known.sync(coordinator.remembered(desk_at(seat)))
         tracking = known or _open(seat, _founded_by(seat), {})
         tracking.fail(reason, killed=killed)
     except TrackingAway as away:

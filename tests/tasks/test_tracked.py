@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 import training_story as story
 from mlflow import MlflowClient
+from rounds_story import Time
 from test_tracking_runs import nested, runs_of
 
 from fedcore.audit.signing import SigningKey
 from fedcore.config.address import Address
 from fedcore.exchange import keys
 from fedcore.rounds import coordinator, sealed
+from fedcore.rounds.waiting import Watch
 from tasks.coordinator import tracked
 from tasks.coordinator.desk import desk_at
 from tasks.seat import COORDINATOR, Seat
@@ -26,6 +28,10 @@ class Heard(Voice):
 
     def __init__(self) -> None:
         self.sentences: list[str] = []
+        self.time = Time()
+
+    def watch(self) -> Watch:
+        return self.time.watch()
 
     def say(self, message: str) -> None:
         self.sentences.append(message)
@@ -55,10 +61,19 @@ class Federation:
             sealed.publish(desk_at(self.seat).store, keys.hello(party, story.RUN), hello, key)
 
     def track(self, number: int) -> str:
+        self.record(number)
+        return tracked.track.fn(self.seat, number)
+
+    def record(self, number: int) -> None:
         desk = desk_at(self.seat)
         key = keys.record(story.RUN, number)
         sealed.publish(desk.store, key, story.record(number), desk.key)
-        return tracked.track.fn(self.seat, number)
+
+    def steps(self) -> list[int]:
+        """The rounds that MLflow knows."""
+        run = runs_of(self.uri, self.task)[story.RUN].info.run_id
+        history = MlflowClient(self.uri, self.uri).get_metric_history(run, "federated/auroc")
+        return [one.step for one in history]
 
     def status(self) -> set[str]:
         return {run.info.status for run in runs_of(self.uri, self.task).values()}
@@ -125,6 +140,28 @@ def test_a_failure_shows_until_the_training_goes_on(federation, killed, status):
     federation.track(2)
     assert federation.status() == {"RUNNING"}
     assert federation.reason() is None
+
+
+def test_fast_rounds_are_told_together_and_the_first_at_once(federation):
+    assert tracked.due(federation.seat)
+    federation.track(1)
+    for number in (2, 3):
+        federation.voice.time.pause(tracked.EVERY / 4)
+        federation.record(number)
+        assert not tracked.due(federation.seat)
+    federation.voice.time.pause(tracked.EVERY / 2)
+    assert tracked.due(federation.seat)
+    federation.track(4)
+    assert federation.steps() == [1, 2, 3, 4]
+
+
+def test_a_failure_is_told_after_the_rounds_that_were_not_told_yet(federation):
+    federation.track(1)
+    federation.record(2)
+    coordinator.records(desk_at(federation.seat))
+    tracked.note_failure(federation.seat, "too few replies in round 3")
+    assert federation.steps() == [1, 2]
+    assert federation.status() == {"FAILED"}
 
 
 def test_a_failure_before_any_round_is_noted_too(federation):

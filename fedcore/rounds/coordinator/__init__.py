@@ -16,7 +16,7 @@ from fedcore.rounds.coordinator.combining import combine
 from fedcore.rounds.coordinator.desk import Desk
 from fedcore.rounds.coordinator.gathering import gather, hear
 from fedcore.rounds.coordinator.opening import adopt_initial_model, found, welcome
-from fedcore.rounds.coordinator.resuming import finished, goes_on, records
+from fedcore.rounds.coordinator.resuming import finished, goes_on, records, remembered
 from fedcore.rounds.coordinator.statistics import (
     await_statistics,
     gather_statistics,
@@ -45,6 +45,7 @@ __all__ = [
     "pooled",
     "record",
     "records",
+    "remembered",
     "request_final_test",
     "require_quorum",
     "scorers",

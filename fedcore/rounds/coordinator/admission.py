@@ -37,6 +37,7 @@ from fedcore.strategies import Contribution, weight_of, weighting_of
 NORM_SLACK = 1.0 + 1e-5
 # Without a clip norm, an update so many times as long as the model is no honest one.
 MOST_TIMES = 1e4
+Arrived = tuple[Reply, Mapping[str, Array]]
 
 
 @dataclass
@@ -88,17 +89,23 @@ class Admission:
 
     def _in_order(self, parties: Sequence[str], folder: Path | None) -> Iterator[Contribution]:
         arriving = one_ahead(partial(self._arrived, party, folder) for party in parties)
-        for party, arrived in zip(parties, arriving, strict=True):
-            contribution = self._admitted(party, arrived, folder)
-            if contribution is not None:
-                yield contribution
+        for party in parties:
+            yield from self._alone(party, arriving, folder)
 
-    def _arrived(self, party: str, folder: Path | None) -> tuple[Reply, Mapping[str, Array]]:
+    def _alone(
+        self, party: str, arriving: Iterator[Future[Arrived]], folder: Path | None
+    ) -> Iterator[Contribution]:
+        """The party's contribution, if any; nothing here holds it once the next is asked for."""
+        contribution = self._admitted(party, next(arriving), folder)
+        if contribution is not None:
+            yield contribution
+
+    def _arrived(self, party: str, folder: Path | None) -> Arrived:
         reply = reply_of(self.desk, self.invitation, party)
         return reply, self._opened(reply.update, self._expected_of(party), folder)
 
     def _admitted(
-        self, party: str, arrived: Future[tuple[Reply, Mapping[str, Array]]], folder: Path | None
+        self, party: str, arrived: Future[Arrived], folder: Path | None
     ) -> Contribution | None:
         try:
             reply, update = arrived.result()

@@ -58,6 +58,7 @@ def _step(admission: Admission, start: Params, answers: Mapping[str, str]) -> St
     with admission.contributions(answers, keeping=rule.keeping) as contributions:
         for contribution in contributions:
             rule.add(contribution)
+            del contribution  # an update more in memory while the next arrives
         require_quorum(desk, invitation.round, admission.verdicts)
         return rule.finish(start, _memory(desk, invitation))
 

@@ -17,6 +17,12 @@ def records(desk: Desk) -> list[Record]:
     return done
 
 
+def remembered(desk: Desk) -> list[Record]:
+    """The records that this process has read or written, in order; the exchange is not asked."""
+    known = [one for one in desk.memory.values() if isinstance(one, Record)]
+    return sorted(known, key=lambda one: one.round)
+
+
 def goes_on(desk: Desk, done: list[Record]) -> bool:
     """Whether another round follows: neither all done nor stopped early."""
     federation = desk.task.federation

@@ -1,4 +1,4 @@
-"""How fast updates are packed and unpacked, beside a copy: `python tests/benchmarks/codecs.py`.
+"""How fast updates are packed and unpacked: `python tests/benchmarks/codecs_speed.py`.
 
 Fills the table of docs/codecs.md with `--write`. One core; GB/s of the update's float32 numbers,
 the best of several turns, because other work on the machine only ever takes away.
