@@ -21,7 +21,7 @@ TEXT = """\
 
 `python tests/benchmarks/peers/__main__.py` installs Flower into an environment of its own and runs
 the same neutral work in both: resnet18 with 2 classes (11.2 M numbers in 122 arrays, 44.75 MB),
-parties that return a perturbed model at once, FedAvg. All of it is overhead. In `fedcore.simulation`
+parties that return a perturbed model at once, FedAvg: all is overhead. In `fedcore.simulation`
 the loop over batches and the pass over the images are replaced, and nothing else: every message is
 signed, every model hashed and written once, every ledger kept; Flower does none of that.
 
