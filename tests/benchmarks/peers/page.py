@@ -23,7 +23,7 @@ TEXT = """\
 the same neutral work in both: resnet18 with 2 classes (11.2 M numbers in 122 arrays, 44.75 MB),
 parties that return a perturbed model at once, FedAvg: all is overhead. In `fedcore.simulation`
 the loop over batches and the pass over the images are replaced, and nothing else: every message is
-signed, every model hashed and written once, every ledger kept; Flower does none of that.
+signed, every model hashed and written once, every ledger kept.
 
 `Flower, training alone` sends no model to be evaluated; `Flower` evaluates each round's model at
 every client, its default and what fedcore does, too. Flower's clients are numpy here and do not
