@@ -65,6 +65,7 @@ class World:
     on_record: Callable[[Record], None] = lambda _: None
     stores: Mapping[str, ObjectStore] = field(default_factory=dict)
     speeds: Mapping[str, float] = field(default_factory=dict)
+    near: party.Near = field(default_factory=lambda: party.Near(most=2))
 
     def store_of(self, owner: str) -> ObjectStore:
         """The exchange as the owner reaches it."""
@@ -147,9 +148,7 @@ def simulate_cohorts(
     name = run_id(task, cohorts, run)
     lead = _coordinator_desk(task, members, name, world)
     desks = [
-        _party_desk(
-            task, one, name, cohorts[one.party_id], world, public, modalities.get(one.party_id)
-        )
+        _party_desk(task, one, name, cohorts, world, public, modalities.get(one.party_id))
         for one in members
     ]
     coordinator.found(lead)
@@ -268,7 +267,7 @@ def _party_desk(
     task: TaskFile,
     member: Member,
     run: str,
-    cohort: Cohort,
+    cohorts: Mapping[str, Cohort],
     world: World,
     public: Cohort | None,
     modality: str | None,
@@ -284,11 +283,12 @@ def _party_desk(
         ledger=world.ledger(f"party-{member.party_id}"),
         watch=world.watch,
         code_version=fedcore.__version__,
-        cohort=cohort,
+        cohort=cohorts[member.party_id],
         network=build(task.model, task.seed, modality=modality, inputs=task.inputs),
         spool=spool,
         public=(lambda: public) if public is not None else None,
         modality=modality,
+        near=world.near,
     )
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from fedcore.models.catalogue import first_convolutions
 from fedcore.models.layers import head_names
-from fedcore.params import Array, Params, require_schema
+from fedcore.params import Array, Params, Schema, require_schema
 
 # What other rooms call a torch module, so that they need not import torch for its name.
 Network = nn.Module
@@ -24,13 +24,16 @@ def to_params(module: nn.Module) -> Params:
     }
 
 
+def schema_of(module: nn.Module) -> Schema:
+    """The schema that the module's parameters have, without copying a number."""
+    state = module.state_dict()
+    return {name: (_dtype(state[name]), tuple(state[name].shape)) for name in sorted(state)}
+
+
 def load_params(module: nn.Module, params: Mapping[str, Array]) -> None:
     """Overwrite the whole state in place; `Refused` unless names, dtypes and shapes fit exactly."""
     state = module.state_dict()
-    require_schema(
-        {name: np.asarray(array) for name, array in params.items()},
-        {name: (_dtype(tensor), tuple(tensor.shape)) for name, tensor in state.items()},
-    )
+    require_schema({name: np.asarray(array) for name, array in params.items()}, schema_of(module))
     with torch.no_grad():
         for name, tensor in state.items():
             tensor.copy_(as_tensor(params[name]))

@@ -2,6 +2,7 @@
 
 from fedcore.rounds.party.desk import Desk
 from fedcore.rounds.party.greeting import greet, join, require_same_task
+from fedcore.rounds.party.near import Near
 from fedcore.rounds.party.personal import personal_model
 from fedcore.rounds.party.requests import Request, next_request
 from fedcore.rounds.party.scoring import score, score_final
@@ -12,6 +13,7 @@ from fedcore.rounds.party.weights import usable_model
 
 __all__ = [
     "Desk",
+    "Near",
     "Request",
     "greet",
     "join",

@@ -20,6 +20,7 @@ from fedcore.models.sharing import home_names, shared_names
 from fedcore.models.state import Network
 from fedcore.rounds import departure
 from fedcore.rounds.messages import LedgerHead, Member, ObjectRef
+from fedcore.rounds.party.near import Near
 from fedcore.rounds.terms import Fence, Unfenced
 from fedcore.rounds.waiting import Watch
 
@@ -34,7 +35,8 @@ class Desk:
 
     `fence` ends this process once another one acts for the party; `leaving` says what the
     hospital's policy lets leave; `public` opens the guest's public images for pretraining;
-    `modality` is what its images are, in cross-modal trainings.
+    `modality` is what its images are, in cross-modal trainings; `near` is what this process need
+    not read again.
     """
 
     run: str
@@ -54,6 +56,7 @@ class Desk:
     leaving: Leaving = EVERYTHING
     public: Callable[[], Cohort] | None = None
     modality: str | None = None
+    near: Near = field(default_factory=Near)
 
     @property
     def party(self) -> str:

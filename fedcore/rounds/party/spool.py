@@ -31,6 +31,7 @@ def keep(desk: Desk, spooled: Spooled, body: bytes) -> None:
     """Write the update and, last, the note that makes it valid."""
     replace_with(update_path(desk, spooled.trained_in), [body])
     replace_with(_note_path(desk, spooled.trained_in), [spooled.model_dump_json().encode()])
+    desk.near.keep_update(spooled.sha256, body)
 
 
 def find(desk: Desk, number: int, base: str) -> Spooled | None:
@@ -63,6 +64,15 @@ def reference(desk: Desk, spooled: Spooled) -> ObjectRef:
     return ObjectRef(key=key, sha256=spooled.sha256, size=size)
 
 
+def send(desk: Desk, spooled: Spooled, key: str) -> None:
+    """Put the update into the exchange under `key`, from memory where it is there."""
+    near = desk.near.update(spooled.sha256)
+    if near is None:
+        desk.store.put_file_once(key, update_path(desk, spooled.trained_in))
+    else:
+        desk.store.put_once(key, near)
+
+
 def update_path(desk: Desk, number: int) -> Path:
     """Where the update that was trained in round `number` waits."""
     return desk.spool / f"update-{number:05d}.safetensors"
@@ -92,7 +102,8 @@ def _read(desk: Desk, number: int) -> Spooled | None:
     path = update_path(desk, number)
     try:
         spooled = Spooled.model_validate_json(_note_path(desk, number).read_bytes())
-        whole = path.exists() and hash_file(path) == spooled.sha256
+        near = desk.near.update(spooled.sha256) is not None
+        whole = path.exists() and (near or hash_file(path) == spooled.sha256)
     except (FileNotFoundError, ValidationError):
         return None
     return spooled if whole and spooled.trained_in == number else None

@@ -61,7 +61,7 @@ def _train_shared(desk: Desk, asked: Invitation) -> str:
         packing.keep(desk, packed, number)
         sha256 = sealed.reference("spool", body).sha256
         controls.keep(desk, held, turned, number, sha256)
-        return _spool(desk, asked, body, result)
+        return _spool(desk, asked, body, sha256, result)
 
     sha256 = with_room(keep, desk.watch)
     checkpoint.remove()
@@ -138,7 +138,7 @@ def _train(
 def _send(desk: Desk, asked: Invitation, done: Spooled) -> Reply:
     ref = spool.reference(desk, done)
     head = desk.note_departure("update", ref)
-    desk.store.put_file_once(ref.key, spool.update_path(desk, done.trained_in))
+    spool.send(desk, done, ref.key)
     reply = Reply(
         run=desk.run,
         round=asked.round,
@@ -172,11 +172,11 @@ def _our_reply(desk: Desk, number: int) -> Reply | None:
     return sealed.read_if_there(desk.store, key, Reply, desk.key.public)
 
 
-def _spool(desk: Desk, asked: Invitation, body: bytes, result: TrainResult) -> str:
+def _spool(desk: Desk, asked: Invitation, body: bytes, sha256: str, result: TrainResult) -> str:
     done = Spooled(
         trained_in=asked.round,
         base=asked.weights.sha256,
-        sha256=sealed.reference("spool", body).sha256,
+        sha256=sha256,
         metrics=result.metrics,
         normaliser=_normaliser(desk, result),
     )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from fedcore.audit.durable import hash_file, replace_with
+from fedcore.audit.durable import readable, replace_with
 from fedcore.errors import Refused
 from fedcore.exchange import codec
-from fedcore.models.state import to_params
-from fedcore.params import Array, Params, require_finite, schema
+from fedcore.models.state import schema_of
+from fedcore.params import Array, Params, require_finite, require_schema
 from fedcore.rounds import sealed
 from fedcore.rounds.messages import ObjectRef
 from fedcore.rounds.party.desk import Desk
@@ -20,12 +21,13 @@ def open_model(desk: Desk, ref: ObjectRef) -> Params:
 
     Fetched once: a model that was scored after one round is where the next round starts.
     """
-    path = desk.spool / f"model-{ref.sha256[:16]}.safetensors"
-    if not path.exists() or hash_file(path) != ref.sha256:
-        sealed.fetch_to_file(desk.store, ref, path)
-        _keep_newest(desk.spool, path)
-    params = codec.decode(path.read_bytes(), schema(to_params(desk.network)))
+    expected, near = schema_of(desk.network), desk.near.model(ref.sha256)
+    if near is not None:
+        require_schema(near, expected)
+        return near
+    params = codec.decode(_fetched(desk, ref), expected)
     require_finite(params)
+    desk.near.keep_model(ref.sha256, params)
     return params
 
 
@@ -58,6 +60,22 @@ def to_score(desk: Desk, ref: ObjectRef, number: int) -> Params:
 def usable_model(desk: Desk, ref: ObjectRef, number: int) -> bytes:
     """The model after round `number` as a file that works here: with what stayed at home."""
     return codec.encode(to_score(desk, ref, number))
+
+
+def _fetched(desk: Desk, ref: ObjectRef) -> bytes:
+    """The model's bytes, from the spool if they are there and whole."""
+    path = desk.spool / f"model-{ref.sha256[:16]}.safetensors"
+    body = _read(path) if path.exists() else b""
+    if hashlib.sha256(body).hexdigest() == ref.sha256:
+        return body
+    sealed.fetch_to_file(desk.store, ref, path)
+    _keep_newest(desk.spool, path)
+    return _read(path)
+
+
+def _read(path: Path) -> bytes:
+    with readable(path):
+        return path.read_bytes()
 
 
 def _home_name(number: int) -> str:

@@ -1,0 +1,57 @@
+"""What a process has in memory: the newest, unchangeable, and never instead of a check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rounds_story import task_file
+from worlds import KnownKeys, bits, opened, stories, world
+
+from fedcore.exchange.memory import MemoryStore
+from fedcore.rounds.party import Near
+from fedcore.simulation import simulate_cohorts
+
+
+def test_a_memory_of_0_models_keeps_nothing() -> None:
+    near = Near()
+    near.keep_model("a", {"weight": np.ones(2)})
+    near.keep_update("b", b"update")
+    assert near.model("a") is None
+    assert near.update("b") is None
+
+
+def test_the_newest_models_and_the_newest_update_are_kept() -> None:
+    near = Near(most=2)
+    for name in "abc":
+        near.keep_model(name, {"weight": np.ones(2)})
+        near.keep_update(name, name.encode())
+    assert [name for name in "abc" if near.model(name)] == ["b", "c"]
+    assert [near.update(name) for name in "abc"] == [None, None, b"c"]
+
+
+def test_a_kept_model_cannot_be_changed() -> None:
+    near = Near(most=1)
+    near.keep_model("a", {"weight": np.ones(2)})
+    known = near.model("a")
+    with pytest.raises(ValueError, match="read-only"):
+        known["weight"][0] = 5
+    known.clear()
+    assert near.model("a").keys() == {"weight"}
+
+
+def test_a_simulation_gives_the_same_bits_and_ledgers_without_a_memory(tmp_path: Path) -> None:
+    cohorts, place = opened(tmp_path), world(tmp_path / "a")
+    with_memory = simulate_cohorts(task_file(), cohorts, place)
+    bare = KnownKeys(tmp_path / "b", MemoryStore(), world(tmp_path).watch, lambda: 0.0, near=Near())
+    without = simulate_cohorts(task_file(), cohorts, bare)
+    assert bits(with_memory) == bits(without)
+    assert stories(with_memory) == stories(without)
+    assert _fetched(tmp_path / "a") == {"1"}
+    assert _fetched(tmp_path / "b") == {"1", "2"}
+
+
+def _fetched(folder: Path) -> set[str]:
+    """The parties that fetched a global model into their spool."""
+    return {path.parent.name for path in folder.rglob("model-*")}
