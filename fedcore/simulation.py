@@ -17,9 +17,9 @@ import fedcore
 from fedcore.audit.ledger import Ledger
 from fedcore.audit.signing import SigningKey
 from fedcore.config.task import TaskFile
-from fedcore.data.cohort import open_cohort
+from fedcore.data.cohort import cohort_of, open_cohort
 from fedcore.data.cohort_record import Cohort
-from fedcore.errors import ContractBroken, DataError, InputError
+from fedcore.errors import InputError
 from fedcore.exchange import codec
 from fedcore.exchange.memory import MemoryStore
 from fedcore.exchange.store import ObjectStore
@@ -99,7 +99,9 @@ def simulate(
     parties and the coordinator raise: `ContractBroken`, `QuorumNotMet`, ...
     """
     cohorts = {
-        owner: _opened(owner, folder, task.seen_by(modalities.get(owner)), world)
+        owner: cohort_of(
+            owner, folder, task.seen_by(modalities.get(owner)), world.workdir / "cache" / owner
+        )
         for owner, folder in folders.items()
     }
     opened = None
@@ -115,14 +117,6 @@ def simulate(
         public=opened,
         modalities=modalities,
     )
-
-
-def _opened(owner: str, folder: Path, task: TaskFile, world: World) -> Cohort:
-    """The party's cohort; of several parties, what is wrong names the one."""
-    try:
-        return open_cohort(folder, task, world.workdir / "cache" / owner)
-    except (ContractBroken, DataError) as broken:
-        raise type(broken)(f"party {owner}: {broken}") from None
 
 
 def simulate_cohorts(

@@ -30,7 +30,7 @@ from fedcore.data.labels import assign, class_names, declared, open_labels
 from fedcore.data.preprocess import Preprocessing
 from fedcore.data.samples import Sample, SetAside, give_splits, sort_out
 from fedcore.data.splits import SPLITS, Split
-from fedcore.errors import ContractBroken
+from fedcore.errors import ContractBroken, DataError
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,14 @@ def open_cohort(
     if frozen is not None and not frozen.exists():
         replace_with(frozen, ["\n".join(sorted(cohort.contents)).encode("ascii")])
     return cohort
+
+
+def cohort_of(party: str, folder: Path, task: TaskFile, state: Path) -> Cohort:
+    """`open_cohort` for one of several parties: what is wrong with its data names it."""
+    try:
+        return open_cohort(folder, task, state)
+    except (ContractBroken, DataError) as broken:
+        raise type(broken)(f"party {party}: {broken}") from None
 
 
 def _held(frozen: Path | None) -> frozenset[str] | None:
