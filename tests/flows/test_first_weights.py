@@ -88,6 +88,7 @@ def test_a_file_and_then_public_images_are_what_the_first_round_starts_from(regi
     assert kinds.count("pretrained") == 1
 
 
+@pytest.mark.long
 def test_a_model_that_an_earlier_training_registered_is_what_the_next_one_starts_from(
     registered, place
 ):
