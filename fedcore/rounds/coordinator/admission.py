@@ -102,7 +102,9 @@ class Admission:
 
     def _arrived(self, party: str, folder: Path | None) -> Arrived:
         reply = reply_of(self.desk, self.invitation, party)
-        return reply, self._opened(reply.update, self._expected_of(party), folder)
+        # By party: two that sent the same bytes may arrive at the same time.
+        path = folder and folder / f"update-{party}.safetensors"
+        return reply, self._opened(reply.update, self._expected_of(party), path)
 
     def _admitted(
         self, party: str, arrived: Future[Arrived], folder: Path | None
@@ -151,13 +153,12 @@ class Admission:
             name: kind for name, kind in self.expected.items() if not is_foreign(name, modality)
         }
 
-    def _opened(self, ref: ObjectRef, expected: Schema, folder: Path | None) -> Mapping[str, Array]:
+    def _opened(self, ref: ObjectRef, expected: Schema, path: Path | None) -> Mapping[str, Array]:
         agreed = self.desk.task.update
         most = most_bytes(expected, agreed)
-        if folder is None:
+        if path is None:
             body = codec.Tensors.from_bytes(sealed.fetch(self.desk.store, ref, most))
             return dict(_unpacked(body, expected, agreed.codec))
-        path = folder / f"{ref.sha256}.safetensors"
         sealed.fetch_to_file(self.desk.store, ref, path, most)
         return _unpacked(codec.Tensors.from_file(path), expected, agreed.codec)
 
