@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fedcore.audit.signing import SigningKey
 from fedcore.config import load_task_file
@@ -28,6 +28,7 @@ from flows.hub.registry import PartyEntry
 from flows.weights import IN_EXCHANGE, resolve
 from tasks.seat import COORDINATOR, Seat, patient
 
+T = TypeVar("T")
 FORM = "the flow run's task_file"
 
 
@@ -59,7 +60,7 @@ def take_seat(hub: Hub, wish: Wish, watch: Watch) -> Seat:
     """
     task, path = read_task(wish.task_file)
     store = patient(open_store(hub.exchange, hub.exchange_environ()), watch)
-    joined = _joined(hub, store)
+    joined = _insist(store, lambda: registry.joined(hub))
     founded = _founded(hub, store, wish.run) if wish.run else None
     if founded is not None and _same(founded, wish.parties):
         run, members = founded.run, founded.parties
@@ -83,12 +84,17 @@ def take_seat(hub: Hub, wish: Wish, watch: Watch) -> Seat:
 
 
 def _let_read(hub: Hub, store: ObjectStore, seat: Seat) -> None:
-    """Open the run to its members; the registry is not held while the exchange is waited for."""
+    """Open the run to its members."""
     members = [one.party_id for one in seat.members]
+    _insist(store, lambda: let_members_read(hub, seat.run, members))
+
+
+def _insist(store: ObjectStore, act: Callable[[], T]) -> T:
+    """What `act` gives that holds the registry, which is free while the exchange is waited for."""
     while True:
         store.prepare()
         with contextlib.suppress(Unreachable):
-            return let_members_read(hub, seat.run, members)
+            return act()
 
 
 def _same(founded: Agreement, wanted: Sequence[str] | None) -> bool:
@@ -101,14 +107,6 @@ def _keys_of(hub: Hub, members: Sequence[Member]) -> dict[str, str]:
     known = {one.party_id: one.public_key for one in registry.entries(hub)}
     found = {member.party_id: known.get(member.party_id) for member in members}
     return {party: key for party, key in found.items() if key}
-
-
-def _joined(hub: Hub, store: ObjectStore) -> list[PartyEntry]:
-    """The parties that joined. The registry is not held while the exchange is waited for."""
-    while True:
-        store.prepare()
-        with contextlib.suppress(Unreachable):
-            return registry.joined(hub)
 
 
 def _chosen(joined: Sequence[PartyEntry], wanted: Sequence[str] | None) -> list[PartyEntry]:

@@ -25,11 +25,11 @@ def world(folder: Path, store: MemoryStore | None = None) -> World:
     return KnownKeys(folder, store or MemoryStore(), time.watch(), wall_clock=time.clock)
 
 
-def opened(folder: Path) -> Mapping[str, Cohort]:
-    """The cohorts of two small hospitals."""
+def opened(folder: Path, names: tuple[str, ...] = ("1", "2")) -> Mapping[str, Cohort]:
+    """The cohorts of small hospitals."""
     return {
         name: open_cohort(data, task_file(), folder / f"state-{name}")
-        for name, data in hospitals(folder).items()
+        for name, data in hospitals(folder, names).items()
     }
 
 

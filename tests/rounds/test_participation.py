@@ -11,12 +11,12 @@ import pytest
 from failing_store import Failing
 from hypothesis import given
 from hypothesis import strategies as st
-from rounds_story import ByHand, hospitals, model, task_file
+from rounds_story import ByHand, model, task_file
 from test_server_strategies import memory_of, update
-from worlds import bits, stories, world
+from worlds import bits, opened, stories, world
 
 from fedcore.config.federation import FederationSection
-from fedcore.data.cohort import Cohort, open_cohort
+from fedcore.data.cohort import Cohort
 from fedcore.errors import QuorumNotMet, TaskFileError, Unreachable
 from fedcore.exchange import codec, keys
 from fedcore.exchange.memory import MemoryStore
@@ -148,11 +148,7 @@ def test_everybodys_weight_is_reckoned_for_scaffold_alone(strategy, known, tmp_p
 
 @pytest.fixture(scope="module")
 def cohorts(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Cohort]:
-    folder = tmp_path_factory.mktemp("hospitals")
-    return {
-        name: open_cohort(data, task_file(), folder / f"state-{name}")
-        for name, data in hospitals(folder, ("1", "2", "3")).items()
-    }
+    return opened(tmp_path_factory.mktemp("hospitals"), ("1", "2", "3"))
 
 
 def train(folder: Path, cohorts: Mapping[str, Cohort], store=None, **federation: object) -> Outcome:

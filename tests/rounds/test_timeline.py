@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from failing_store import Failing
-from rounds_story import Time, hospitals, task_file
-from worlds import KnownKeys, bits, stories
+from rounds_story import Time, task_file
+from worlds import KnownKeys, bits, opened, stories
 
-from fedcore.data.cohort import Cohort, open_cohort
+from fedcore.data.cohort import Cohort
 from fedcore.errors import InputError, Unreachable
 from fedcore.exchange.memory import MemoryStore
 from fedcore.rounds.timeline import Timeline
@@ -22,11 +22,7 @@ SPEEDS = {"1": 1.0, "2": 1.1, "3": 5.0}
 
 @pytest.fixture(scope="module")
 def cohorts(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Cohort]:
-    folder = tmp_path_factory.mktemp("hospitals")
-    return {
-        name: open_cohort(data, task_file(), folder / f"state-{name}")
-        for name, data in hospitals(folder, ("1", "2", "3")).items()
-    }
+    return opened(tmp_path_factory.mktemp("hospitals"), ("1", "2", "3"))
 
 
 def world(folder: Path, store: MemoryStore | None = None, **more: object) -> World:
