@@ -18,7 +18,7 @@ sys.path.insert(0, str(HERE.parents[1]))
 from deployed_story import World  # noqa: E402
 from network import on_one_machine  # noqa: E402
 from neutral import require_rounds  # noqa: E402
-from processes import Cost, census, end_all  # noqa: E402
+from kinds import Cost, census, end_all  # noqa: E402
 from rounds_story import write_pictures  # noqa: E402
 
 from fedcore.audit.entry import Entry  # noqa: E402
@@ -136,7 +136,9 @@ class Deployed:
         """The ends of what all processes printed."""
         folder = self.world.coordinator.folder.parent
         paths = sorted([*folder.rglob("*.log")])
-        return "\n".join(f"== {path}\n{path.read_text('utf-8', 'replace')[-1500:]}" for path in paths)
+        return "\n".join(
+            f"== {path}\n{path.read_text('utf-8', 'replace')[-1500:]}" for path in paths
+        )
 
 
 def task_file(rounds: int, name: str) -> TaskFile:

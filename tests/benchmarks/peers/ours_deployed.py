@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 
 from deployed_world import WARM_UP, Deployed, Story, task_file
-from processes import adopt_orphans, spent
+from kinds import adopt_orphans, spent
 
 LIMIT = 560  # seconds for all of it: whoever runs this must not have to kill it
 RUN = "neutral"

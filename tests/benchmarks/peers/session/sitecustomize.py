@@ -21,17 +21,17 @@ Change = Callable[[ModuleType], None]
 
 def at_once(training: ModuleType) -> None:
     """The loop over batches gives a perturbed model at once."""
-    from neutral_work import trained_at_once
+    from neutral_work import trained_at_once  # noqa: PLC0415 (torch only where it is loaded anyway)
 
     training.train_round = trained_at_once
-    from neutral import mark
+    from neutral import mark  # noqa: PLC0415
 
     mark(Path(os.environ["FEDCORE_PARTY_HOME"]) / "up")
 
 
 def constant(scoring: ModuleType) -> None:
     """Scoring gives constant counts."""
-    from neutral_work import scored_at_once
+    from neutral_work import scored_at_once  # noqa: PLC0415
 
     scoring.evaluate = scored_at_once
 

@@ -88,9 +88,7 @@ def kind_of(words: list[str]) -> str:
 
 def spent(before: Mapping[str, Cost], after: Mapping[str, Cost]) -> dict[str, float]:
     """CPU seconds between two looks, by kind, the dearest first."""
-    found = {
-        kind: cost.seconds - before.get(kind, Cost()).seconds for kind, cost in after.items()
-    }
+    found = {kind: cost.seconds - before.get(kind, Cost()).seconds for kind, cost in after.items()}
     return dict(sorted(found.items(), key=lambda one: -one[1]))
 
 
