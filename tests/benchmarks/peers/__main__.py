@@ -1,50 +1,64 @@
-"""A round's cost beside Flower's, in one process each: `python tests/benchmarks/peers/__main__.py`.
+"""A round's cost beside others': `python tests/benchmarks/peers/__main__.py`.
 
-The peer is installed into its own environment under `--cache` the first time. `--write` puts the
-table into docs/results-peers.md.
+In one process and deployed, see arms.py. The peers are installed into environments of their own
+under `--cache` the first time. `--write` puts the tables into docs/results-peers.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import page
-from environment import FLOWER, default_cache, python_of, versions
-from measuring import WARM_UP, Figures, measure
+from arms import DEPLOYED, KINDS, ONE, Arm, all_versions, arms
+from environment import default_cache
+from measuring import WARM_UP, Failed, Figures, measure
+from page_text import HEAD, TEXT
+from processes import nothing_left
 
-HERE = Path(__file__).resolve().parent
-AGAINST = "Flower"
-# No arm says anything to anybody outside.
-QUIET = {"FLWR_TELEMETRY_ENABLED": "0", "RAY_USAGE_STATS_ENABLED": "0"}
-LIMIT = 600.0
+# No arm says anything to anybody outside, or listens to anybody there.
+QUIET = {
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Ray listens on 127.0.0.1 alone, as it does everywhere but on Linux.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+}
 
 
 def main() -> None:
     given = _given()
-    flower = python_of(given.cache, "flower", FLOWER)
-    said = f"{versions(flower, 'flwr', 'ray', 'numpy')} against "
-    said += versions(Path(sys.executable), "fedcore", "torch", "numpy")
-    print(said, page.machine(), sep="\n", flush=True)
-    before, runs = page.machine(), _run_all(given, _arms(flower))
-    table = page.table(runs, AGAINST)
-    print(table)
+    compared = [one for one in arms(given.cache, given.kind) if one.name.startswith(given.only)]
+    said = all_versions(given.cache)
+    before = page.machine()
+    print(said, before, sep="\n", flush=True)
+    runs: dict[tuple[int, Arm], list[Figures]] = {
+        (parties, arm): [] for parties in given.parties for arm in compared
+    }
+    with nothing_left():
+        failed = _run_all(given, runs)
+    text = HEAD.format(warm_up=WARM_UP, repeats=given.repeats, rounds=given.rounds)
+    text += "".join(TEXT[kind] + page.table(runs, kind, given.repeats) for kind in given.kind)
+    text += f"\n{said}.\n\nBefore: {before}\n\nAfter: {page.machine()}\n"
+    print(text)
     if given.write:
-        head = page.TEXT.format(warm_up=WARM_UP, repeats=given.repeats, rounds=given.rounds)
-        machines = f"{said}.\n\nBefore: {before}\n\nAfter: {page.machine()}\n"
-        page.write(f"{head}{table}\n{machines}")
+        page.write(text)
+    if failed:
+        sys.exit(f"{failed} runs failed")
 
 
 def _given() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--parties", type=int, nargs="+", default=[2, 8, 16])
-    parser.add_argument("--rounds", type=int, default=8, help="3 or more")
+    parser.add_argument("--kind", nargs="+", choices=KINDS, default=[ONE, DEPLOYED])
+    parser.add_argument("--parties", type=int, nargs="+", default=[8, 16])
+    parser.add_argument("--rounds", type=int, default=6, help=f"{WARM_UP + 1} or more")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--limit", type=float, default=1800.0, help="seconds for a run")
+    parser.add_argument("--only", default="", help="arms whose names begin so")
     parser.add_argument("--cache", type=Path, default=default_cache())
     parser.add_argument("--quick", action="store_true", help="2 parties, 4 rounds, once")
-    parser.add_argument("--write", action="store_true", help="put the table into the page")
+    parser.add_argument("--write", action="store_true", help="put the tables into the page")
     given = parser.parse_args()
     if given.quick:
         given.parties, given.rounds, given.repeats = [2], 4, 1
@@ -53,30 +67,20 @@ def _given() -> argparse.Namespace:
     return given
 
 
-def _arms(flower: Path) -> dict[str, Sequence[str | Path]]:
-    """Name -> what is run and how, before parties and rounds: interpreter, script, variant."""
-    own = Path(sys.executable)
-    return {
-        "Flower": (flower, HERE / "flower_app.py", "scored"),
-        "Flower, training alone": (flower, HERE / "flower_app.py", "plain"),
-        "fedcore, memory": (own, HERE / "ours.py", "memory"),
-        "fedcore, folder": (own, HERE / "ours.py", "folder"),
-    }
-
-
-def _run_all(given: argparse.Namespace, arms: dict) -> dict[tuple[int, str], list[Figures]]:
-    """Every arm in turn, and all of that again for each repeat."""
-    runs: dict[tuple[int, str], list[Figures]] = {
-        (parties, name): [] for parties in given.parties for name in arms
-    }
+def _run_all(given: argparse.Namespace, runs: dict[tuple[int, Arm], list[Figures]]) -> int:
+    """Every arm in turn, and all of that again for each repeat; how many runs failed."""
+    failed = 0
     for turn in range(given.repeats):
-        for (parties, name), figures in runs.items():
-            python, script, variant = arms[name]
-            command = [python, script, str(parties), str(given.rounds), variant]
-            found = measure(command, QUIET, LIMIT)
-            figures.append(found)
-            print(f"{turn + 1}: {parties} parties, {name}: {found}", flush=True)
-    return runs
+        for (parties, arm), figures in runs.items():
+            said = f"{turn + 1}: {parties} parties, {arm.kind}, {arm.name}: "
+            try:
+                command = arm.command(parties, given.rounds)
+                figures.append(measure(command, QUIET, given.rounds, given.limit))
+                print(said, figures[-1], flush=True)
+            except Failed as failure:
+                failed += 1
+                print(f"{said}FAILED\n{failure}", file=sys.stderr, flush=True)
+    return failed
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+# Neither pulls torch in.
 FLOWER = "flwr[simulation]==1.41.0"
+NVFLARE = "nvflare==2.9.0"
 SAID = "import importlib.metadata as m, sys; print(*(f'{n} {m.version(n)}' for n in sys.argv[1:]))"
 
 

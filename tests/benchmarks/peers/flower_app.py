@@ -1,21 +1,19 @@
-"""The neutral work in Flower's simulation; run by the Python of Flower's own environment.
+"""The neutral work as an app of Flower: one ServerApp and one ClientApp, for both ways to run it.
 
-`python flower_app.py PARTIES ROUNDS plain|scored MARKS`: `plain` trains alone, `scored` evaluates
-each round's model at every client as well, which is Flower's default.
+Deployed, the settings are the run's configuration; `scored` evaluates each round's model at every
+client as well, which is Flower's default, otherwise the clients train alone.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg
-from flwr.simulation import run_simulation
-from neutral import mark, model, perturbed, require_rounds
+from neutral import mark, model, perturbed, require_all, require_rounds
 
 client = ClientApp()
 server = ServerApp()
@@ -38,25 +36,46 @@ def evaluate(message: Message, context: Context) -> Message:
 
 
 class Marked(FedAvg):
-    """Flower's own FedAvg, which notes when each round begins."""
+    """Flower's own FedAvg over all parties, which notes when each round begins."""
+
+    def __init__(self, parties: int, scored: bool, marks: Path) -> None:
+        super().__init__(
+            fraction_evaluate=float(scored),
+            min_train_nodes=parties,
+            min_evaluate_nodes=parties,
+            min_available_nodes=parties,
+        )
+        self.parties, self.scored, self.marks = parties, scored, marks
 
     def configure_train(self, server_round: int, *given: object) -> Iterable[Message]:
-        mark(MARKS)
+        mark(self.marks)
         return super().configure_train(server_round, *given)
+
+    def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple:
+        return super().aggregate_train(server_round, self._all_of(replies, self.parties))
+
+    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> object:
+        asked = self.parties if self.scored else 0
+        return super().aggregate_evaluate(server_round, self._all_of(replies, asked))
+
+    def _all_of(self, replies: Iterable[Message], asked: int) -> list[Message]:
+        found = list(replies)
+        require_all(sum(not one.has_error() for one in found), asked)
+        return found
 
 
 @server.main()
 def main(grid: Grid, context: Context) -> None:
+    serve(grid, context.run_config)
+
+
+def serve(grid: Grid, given: Mapping) -> None:
     """All rounds; the last mark is the end of the last."""
-    strategy = Marked(
-        fraction_evaluate=float(SCORED),
-        min_train_nodes=PARTIES,
-        min_evaluate_nodes=PARTIES,
-        min_available_nodes=PARTIES,
-    )
-    result = strategy.start(grid=grid, initial_arrays=_record(model()), num_rounds=ROUNDS)
-    mark(MARKS)
-    require_rounds({name: array.numpy() for name, array in result.arrays.items()}, ROUNDS)
+    marks, rounds = Path(given["marks"]), given["rounds"]
+    strategy = Marked(given["parties"], given["scored"], marks)
+    result = strategy.start(grid=grid, initial_arrays=_record(model()), num_rounds=rounds)
+    require_rounds({name: array.numpy() for name, array in result.arrays.items()}, rounds)
+    mark(marks)
 
 
 def _record(arrays: dict) -> ArrayRecord:
@@ -65,15 +84,3 @@ def _record(arrays: dict) -> ArrayRecord:
 
 def _metrics() -> MetricRecord:
     return MetricRecord({"loss": 0.5, "accuracy": 0.75, "num-examples": 10})
-
-
-if __name__ == "__main__":
-    PARTIES, ROUNDS, SCORED = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "scored"
-    MARKS = Path(sys.argv[4])
-    run_simulation(
-        server_app=server,
-        client_app=client,
-        num_supernodes=PARTIES,
-        # As many actors as cores: more than the two cores that Flower gives a client by default.
-        backend_config={"client_resources": {"num_cpus": 1, "num_gpus": 0.0}},
-    )

@@ -5,6 +5,7 @@ numpy alone, so that a peer's environment runs the very same lines without torch
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ import numpy as np
 
 Arrays = dict[str, np.ndarray]
 WIDTHS = (64, 128, 256, 512)
+COUNTER = "num_batches_tracked"
 
 
 def model() -> Arrays:
@@ -23,28 +25,54 @@ def model() -> Arrays:
 
 
 def perturbed(arrays: Mapping[str, np.ndarray]) -> Arrays:
-    """What a party returns at once: every number a little different, every counter one on."""
+    """What a party returns at once: every number a little different, every counter one on.
+
+    A counter is known by its name: a peer may have made a float of it.
+    """
     return {
-        name: np.asarray(array + array.dtype.type(1 if array.dtype.kind == "i" else 1e-3))
+        name: np.asarray(array + array.dtype.type(1 if name.endswith(COUNTER) else 1e-3))
         for name, array in arrays.items()
     }
 
 
 def require_rounds(arrays: Mapping[str, np.ndarray], rounds: int) -> None:
     """End the process unless every round has changed the model: a failed one is no fast one."""
-    counted = float(arrays["bn1.num_batches_tracked"])
-    if counted != rounds:
+    counted = float(arrays[f"bn1.{COUNTER}"])
+    if abs(counted - rounds) > 1e-3:
         sys.exit(f"the counter says {counted:g} after {rounds} rounds")
 
 
+def require_all(replies: int, parties: int) -> None:
+    """End the process unless every party has answered: a round without one is no fast one."""
+    if replies != parties:
+        sys.exit(f"{replies} of {parties} parties have answered")
+
+
 def mark(path: Path) -> None:
-    """Note that a round has begun or ended now, by the clock that all processes share."""
+    """Note that a round has begun or ended now, by the clock that all processes share.
+
+    Called by the process that combines, which is known from it.
+    """
     with path.open("a", encoding="ascii") as file:
-        file.write(f"{time.monotonic()}\n")
+        file.write(f"{time.monotonic()} {os.getpid()}\n")
+
+
+def note(marks: Path, what: str) -> None:
+    """Note beside the marks that now is the moment `started` or `submitted` of a deployed run.
+
+    `started`: the first process is about to be started, all files are there. `submitted`: servers
+    and clients stand, and the training is about to be handed in.
+    """
+    with notes_of(marks).open("a", encoding="ascii") as file:
+        file.write(f"{what} {time.monotonic()}\n")
+
+
+def notes_of(marks: Path) -> Path:
+    return marks.with_name(f"{marks.name}.notes")
 
 
 def _filled(name: str, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
-    if name.endswith("num_batches_tracked"):
+    if name.endswith(COUNTER):
         return np.zeros(shape, np.int64)
     return random.standard_normal(shape, np.float32) * np.float32(0.01)
 
@@ -74,4 +102,4 @@ def _block(name: str, before: int, width: int) -> dict[str, tuple[int, ...]]:
 
 def _norm(name: str, width: int) -> dict[str, tuple[int, ...]]:
     kinds = ("weight", "bias", "running_mean", "running_var")
-    return {**{f"{name}.{one}": (width,) for one in kinds}, f"{name}.num_batches_tracked": ()}
+    return {**{f"{name}.{one}": (width,) for one in kinds}, f"{name}.{COUNTER}": ()}

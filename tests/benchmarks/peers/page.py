@@ -1,44 +1,33 @@
-"""The table of a comparison: medians over the repeats, and ratios within the same run."""
+"""The tables of a comparison: medians over the repeats, and ratios within the same run."""
 
 from __future__ import annotations
 
 import os
 import platform
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from arms import AGAINST, DEPLOYED, Arm
 from measuring import Figures
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "results-peers.md"
-Runs = Mapping[tuple[int, str], Sequence[Figures]]
-HEAD = """\
-| parties | | s per round | ratio | lowest-highest | CPU s per round | start, s | ratio | peak, MB |
-|---|---|---|---|---|---|---|---|---|
-"""
-TEXT = """\
-# The cost of a round beside others'
-
-`python tests/benchmarks/peers/__main__.py` installs Flower into an environment of its own and runs
-the same neutral work in both: resnet18 with 2 classes (11.2 M numbers in 122 arrays, 44.75 MB),
-parties that return a perturbed model at once, FedAvg: all is overhead. In `fedcore.simulation`
-the loop over batches and the pass over the images are replaced, and nothing else: every message is
-signed, every model hashed and written once, every ledger kept.
-
-`Flower, training alone` sends no model to be evaluated; `Flower` evaluates each round's model at
-every client, its default and what fedcore does, too. Flower's clients are numpy here and do not
-import torch; fedcore's parties have a real network.
-
-Seconds per round: median of the rounds after the first {warm_up} of a run. Start: from the start
-of the process to the end of the first round. Peak: the largest process of the run. All are medians
-over {repeats} runs of {rounds} rounds, taken in turn; ratios are to `Flower`.
-
-"""
+Runs = Mapping[tuple[int, Arm], Sequence[Figures]]
+# A cell is made of an arm's runs and of those of each arm with the same number of parties.
+Cell = Callable[[Sequence[Figures], Mapping[str, Sequence[Figures]]], str]
+MISSING = "-"
 
 
-def table(runs: Runs, against: str) -> str:
-    rows = [_row(parties, arm, runs, against) for parties, arm in runs]
-    return HEAD + "".join(rows)
+def table(runs: Runs, kind: str, repeats: int) -> str:
+    """All rows of one kind; failed runs are counted in the row, the others make its figures."""
+    heads, cells = zip(*_columns(kind), strict=True)
+    lines = [["parties", "", *heads], ["---"] * (len(heads) + 2)]
+    for (parties, arm), found in runs.items():
+        if arm.kind == kind:
+            beside = {one.name: runs[parties, one] for at, one in _of_kind(runs, kind, parties)}
+            row = [cell(found, beside) if found else MISSING for cell in cells]
+            lines.append([str(parties), _named(arm, found, repeats), *row])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines).replace("| --- ", "|---")
 
 
 def write(text: str) -> None:
@@ -54,21 +43,49 @@ def machine() -> str:
     )
 
 
-def _row(parties: int, arm: str, runs: Runs, against: str) -> str:
-    found, peer = runs[parties, arm], runs[parties, against]
-    seconds, start = _median(found, "seconds"), _median(found, "start")
-    low, high = min(one.seconds for one in found), max(one.seconds for one in found)
-    cells = [
-        f"{seconds:.2f}",
-        f"{seconds / _median(peer, 'seconds'):.2f}",
-        f"{low:.2f}-{high:.2f}",
-        f"{_median(found, 'processor'):.2f}",
-        f"{start:.1f}",
-        f"{start / _median(peer, 'start'):.2f}",
-        f"{_median(found, 'peak'):.0f}",
-    ]
-    return f"| {parties} | {arm} | {' | '.join(cells)} |\n"
+def _columns(kind: str) -> Iterator[tuple[str, Cell]]:
+    yield "s per round", _value("seconds", 2)
+    yield from ((f"to {peer}", _ratio("seconds", peer)) for peer in AGAINST[kind])
+    yield "lowest-highest", _span
+    yield "CPU s per round", _value("processor", 2)
+    yield "start, s", _value("start", 1)
+    yield f"to {AGAINST[kind][0]}", _ratio("start", AGAINST[kind][0])
+    if kind == DEPLOYED:
+        yield "handed in, s", _value("submitted", 1)
+    yield "combining, MB", _value("combining", 0)
+    yield "largest, MB", _value("largest", 0)
 
 
-def _median(found: Sequence[Figures], name: str) -> float:
-    return statistics.median(getattr(one, name) for one in found)
+def _of_kind(runs: Runs, kind: str, parties: int) -> list[tuple[int, Arm]]:
+    return [(at, arm) for at, arm in runs if at == parties and arm.kind == kind]
+
+
+def _named(arm: Arm, found: Sequence[Figures], repeats: int) -> str:
+    failed = repeats - len(found)
+    return f"{arm.name} ({failed} of {repeats} runs failed)" if failed else arm.name
+
+
+def _value(name: str, digits: int) -> Cell:
+    def cell(found: Sequence[Figures], _: Mapping) -> str:
+        middle = _median(found, name)
+        return MISSING if middle is None else f"{middle:.{digits}f}"
+
+    return cell
+
+
+def _ratio(name: str, peer: str) -> Cell:
+    def cell(found: Sequence[Figures], beside: Mapping[str, Sequence[Figures]]) -> str:
+        mine, theirs = _median(found, name), _median(beside.get(peer, ()), name)
+        return MISSING if mine is None or theirs is None else f"{mine / theirs:.2f}"
+
+    return cell
+
+
+def _span(found: Sequence[Figures], _: Mapping) -> str:
+    seconds = [one.seconds for one in found]
+    return f"{min(seconds):.2f}-{max(seconds):.2f}"
+
+
+def _median(found: Sequence[Figures], name: str) -> float | None:
+    values = [value for one in found if (value := getattr(one, name)) is not None]
+    return statistics.median(values) if values else None
