@@ -16,9 +16,9 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
 from deployed_story import World  # noqa: E402
+from kinds import COORDINATOR, Cost, census, pids_of  # noqa: E402
 from network import on_one_machine  # noqa: E402
 from neutral import require_rounds  # noqa: E402
-from kinds import Cost, census, end_all  # noqa: E402
 from rounds_story import write_pictures  # noqa: E402
 
 from fedcore.audit.entry import Entry  # noqa: E402
@@ -38,10 +38,11 @@ class Story:
     """One training: moments by the monotonic clock, and the costs of its steady rounds.
 
     `up` is when the last session had loaded its code, `invited` when the first round began, `ends`
-    when each round was recorded; `before` and `after` are taken at the end of the warm-up and of
-    the last round.
+    when each round was recorded; `coordinator` is the process that combined; `before` and `after`
+    are taken at the end of the warm-up and of the last round.
     """
 
+    coordinator: int
     up: float
     invited: float
     ends: list[float]
@@ -70,11 +71,9 @@ class Deployed:
                 file.write(f"PYTHONPATH={HERE / 'session'}\n")
             hospital.start()
 
-    def end(self) -> None:
-        """End every process, whatever state it is in."""
-        home = self.world.coordinator.home
-        end_all()
-        if (home / "hub.json").exists():
+    def tidy(self) -> None:
+        """Take away what lies outside the folder, once all processes have ended."""
+        if (self.world.coordinator.home / "hub.json").exists():
             remove_sockets(self.world.coordinator.hub())
 
     def train(self, run: str, task: TaskFile, limit: float) -> Story:
@@ -83,15 +82,15 @@ class Deployed:
             (hospital.home / "up").unlink(missing_ok=True)
         self.world.coordinator.begin_training(task, run)
         rounds, end = task.federation.epochs, time.monotonic() + limit
-        before = after = dict[str, Cost]()
+        before = dict[str, Cost]()
         while len(times := self._recorded(run)) < rounds:
             if not before and len(times) >= WARM_UP:
                 before = census()
             self._require_going(run, end)
             time.sleep(LOOK_SECONDS)
-        after = census()
+        after, combining = census(), pids_of(COORDINATOR)[0]
         self._require_whole(run, rounds, end)
-        return Story(self._up(), self._at(run, "invited")[0], times, before, after)
+        return Story(combining, self._up(), self._at(run, "invited")[0], times, before, after)
 
     def _require_going(self, run: str, end: float) -> None:
         dead = [one.name for one in self.world.hospitals.values() if one.program.poll() is not None]

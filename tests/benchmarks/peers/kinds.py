@@ -1,25 +1,21 @@
-"""All processes that descend from this one: what each kind has cost, and how all of them are ended.
-
-A hub leaves its keeper behind when its command returns; `adopt_orphans` makes such processes this
-one's children, so that they are counted, and ended whatever happens.
-"""
+"""What each kind of process of the deployed system costs: CPU seconds and memory, from /proc."""
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
-import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-PR_SET_CHILD_SUBREAPER = 36
-TICKS = os.sysconf("SC_CLK_TCK")
+from processes import seconds, tree
+
+KB = 1024 / 1e6
+COORDINATOR = "coordinator"
 # A word of the command line tells a process's kind; the first that fits.
 KINDS = {
     "flows.worker.party_process": "sessions",
-    "flows.worker.coordinator_process": "coordinator",
+    "flows.worker.coordinator_process": COORDINATOR,
     "flows.worker.coordinator": "hub's worker",
     "flows.hub.prefect_service": "Prefect server",
     "flows.hub.keeper": "keeper",
@@ -41,48 +37,35 @@ class Cost:
     peak: float = 0.0
 
 
-def adopt_orphans() -> None:
-    """Let processes whose parent has ended become children of this one."""
-    if ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        raise OSError("prctl: orphans cannot be adopted here")
-
-
-def descendants() -> list[int]:
-    """All processes below this one."""
-    found, waiting = [], [os.getpid()]
-    while waiting:
-        pid = waiting.pop()
-        for path in Path(f"/proc/{pid}/task").glob("*/children"):
-            try:
-                below = [int(one) for one in path.read_text("ascii").split()]
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            found += below
-            waiting += below
-    return found
-
-
 def census() -> dict[str, Cost]:
     """What each kind of process below this one has cost by now."""
     found: dict[str, Cost] = {}
-    for pid in descendants():
-        try:
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-            fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
-            status = Path(f"/proc/{pid}/status").read_text("utf-8")
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        cost = found.setdefault(kind_of(words), Cost())
-        cost.count += 1
-        cost.seconds += (int(fields[11]) + int(fields[12])) / TICKS
-        sizes = dict(_sizes(status))
-        cost.resident += sizes.get("VmRSS", 0.0)
-        cost.peak = max(cost.peak, sizes.get("VmHWM", 0.0))
+    below = tree(os.getpid())
+    del below[os.getpid()]
+    for pid, fields in below.items():
+        with suppress(FileNotFoundError, ProcessLookupError):
+            sizes = dict(_sizes(pid))
+            cost = found.setdefault(kind_of(pid), Cost())
+            cost.count += 1
+            cost.seconds += seconds(fields)
+            cost.resident += sizes.get("VmRSS", 0.0)
+            cost.peak = max(cost.peak, sizes.get("VmHWM", 0.0))
     return found
 
 
-def kind_of(words: list[str]) -> str:
+def pids_of(kind: str) -> list[int]:
+    """The processes of a kind below this one, the oldest first."""
+    found = []
+    for pid in sorted(tree(os.getpid())):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if kind_of(pid) == kind:
+                found.append(pid)
+    return found
+
+
+def kind_of(pid: int) -> str:
     """What a process is, by its command line."""
+    words = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")
     return next((kind for word, kind in KINDS.items() if word in words), "others")
 
 
@@ -92,31 +75,9 @@ def spent(before: Mapping[str, Cost], after: Mapping[str, Cost]) -> dict[str, fl
     return dict(sorted(found.items(), key=lambda one: -one[1]))
 
 
-def end_all(patience: float = 10.0) -> None:
-    """Kill what still descends from this process, until nothing does."""
-    limit = time.monotonic() + patience
-    while (left := descendants()) and time.monotonic() < limit:
-        for pid in left:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        _reap()
-        time.sleep(0.05)
-
-
-def _reap() -> None:
-    """Take leave of children that have ended."""
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        return
-
-
-def _sizes(status: str) -> Iterator[tuple[str, float]]:
+def _sizes(pid: int) -> Iterator[tuple[str, float]]:
     """Memory sizes of a process in MB."""
-    for line in status.splitlines():
+    for line in Path(f"/proc/{pid}/status").read_text("utf-8", "replace").splitlines():
         if line.startswith(("VmRSS:", "VmHWM:")):
             name, value, _ = line.split()
-            yield name.rstrip(":"), int(value) / 1024 * 1.048576
+            yield name.rstrip(":"), int(value) * KB
