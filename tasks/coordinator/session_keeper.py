@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import httpx
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterId,
@@ -18,10 +18,10 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound, PrefectException
-from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from fedcore.rounds.messages import Member
 from fedcore.rounds.waiting import in_words
+from tasks.quick_line import QuickLine
 
 FLOW = "party-session"
 PATIENCE = 10.0  # seconds for one answer
@@ -73,28 +73,21 @@ class SessionKeeper:
         self._run, self._members, self._say, self._clock = run, members, say, clock
         self._seen = {member.party_id: Seen() for member in members}
         self._places: dict[str, Place] = {}
-        self._line: tuple[str, SyncPrefectClient] | None = None
+        self._line = QuickLine(PATIENCE)
         self._guard = threading.Lock()
         self._away, self._answers_since = False, clock()
 
     def look(self) -> bool:
         """See how the sessions are, and start those that are missing; whether Prefect answered."""
-        with self._guard, temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        with self._guard:
             try:
-                self._look_at_all(self._api())
+                with self._line.open() as api:
+                    self._look_at_all(api)
                 self._answers_since = self._clock() if self._away else self._answers_since
                 self._away = False
             except (httpx.HTTPError, PrefectException, OSError, ValueError, RuntimeError):
                 self._away = True
             return not self._away
-
-    def _api(self) -> SyncPrefectClient:
-        """One line to Prefect for all looks: opening one costs more than a question."""
-        url = str(PREFECT_API_URL.value())
-        if self._line is None or self._line[0] != url:
-            settings = {"timeout": PATIENCE}
-            self._line = (url, get_client(sync_client=True, httpx_settings=settings))
-        return self._line[1]
 
     def last_seen(self, party: str) -> str:
         """A sentence on the party's session and its worker."""
