@@ -99,6 +99,13 @@ class Lookout:
 
 
 def invitation(desk: Desk, number: int) -> Invitation:
-    """The signed invitation to a round; `Refused` unless the run's coordinator wrote it."""
+    """The signed invitation to a round; `Refused` unless the run's coordinator wrote it.
+
+    It is written once, so the newest is read once, however many steps of its round ask for it.
+    """
     key = keys.invitation(desk.run, number)
-    return sealed.read(desk.store, key, Invitation, desk.coordinator_key())
+    if key not in desk.heard:
+        asked = sealed.read(desk.store, key, Invitation, desk.coordinator_key())
+        desk.heard.clear()
+        desk.heard[key] = asked
+    return desk.heard[key]
