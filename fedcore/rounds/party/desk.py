@@ -36,8 +36,9 @@ class Desk:
     `fence` ends this process once another one acts for the party; `leaving` says what the
     hospital's policy lets leave; `public` opens the guest's public images for pretraining;
     `modality` is what its images are, in cross-modal trainings; `near` is what this process need
-    not read again, `heard` the newest invitation as it was verified; `lasting` says whether the exchange outlives this process: where it does not,
-    an update that waits for it lies in memory, too.
+    not read again, `heard` the newest invitation as it was verified; `lasting` says whether the
+    exchange outlives this process: where it does not, an update that waits for it lies in memory,
+    too.
     """
 
     run: str
