@@ -27,10 +27,9 @@ not import torch, which spares each of their processes its import; fedcore's par
 Everything listens on 127.0.0.1 alone, and nobody reports to anybody outside.
 
 NVFlare's client without a task asks again after 2 s, and its server looks every 0.5 s whether all
-have answered; these are its defaults. `eager` sets both to 0.1 s, which only a user would do who
-knows that a round takes seconds. NVFlare writes every round's model to its disk, here in numpy's
-format. Its clients send their metrics together with their update, so there is no second exchange
-for scores. Both peers make floats of the counters.
+have answered; these are its defaults. `eager` sets both to 0.1 s. NVFlare writes every round's
+model to its disk, here in numpy's format. Its clients send their metrics together with their
+update, so there is no second exchange for scores. Both peers make floats of the counters.
 
 """
 ONE_PROCESS = """\
