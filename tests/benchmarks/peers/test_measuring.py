@@ -16,8 +16,7 @@ from measuring import Failed, measure
 from processes import nothing_left
 with nothing_left():
     try:
-        command = [sys.executable, "-c", sys.argv[1]]
-        found = measure(command, {}, int(sys.argv[2]), float(sys.argv[3]))
+        found = measure(sys.argv[3:], {}, int(sys.argv[1]), float(sys.argv[2]))
         print(json.dumps(dataclasses.asdict(found)))
     except Failed as failure:
         print(str(failure).splitlines()[-1])
@@ -31,19 +30,13 @@ marks.with_name("marks.notes").write_text("started 2.5\\nsubmitted 9.5\\n")
 import time; time.sleep(0.5)
 """
 # Leaves a process behind, as a start script does, and says its number.
-LEAVES = """
-import pathlib, subprocess, sys, time
-start = "import subprocess as s; print(s.Popen(['sleep', '600'], stdout=s.DEVNULL).pid)"
-number = subprocess.run([sys.executable, "-c", start], stdout=subprocess.PIPE, text=True).stdout
-pathlib.Path({place!r}).write_text(number)
-time.sleep({seconds})
-"""
+LEAVES = "(sleep 600 & echo $! > {place}); sleep {seconds}"
 
 
-def measured(code: str, rounds: int, limit: float = 60.0) -> str:
-    """The last line of what is said about a run of `code`."""
-    command = [sys.executable, "-c", MEASURED, code, str(rounds), str(limit)]
-    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)
+def measured(rounds: int, *command: str, limit: float = 60.0) -> str:
+    """The last line of what is said about a run."""
+    words = [sys.executable, "-c", MEASURED, str(rounds), str(limit), *command]
+    done = subprocess.run(words, cwd=HERE, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()[-1]
 
@@ -53,25 +46,26 @@ def lives(place: Path) -> bool:
 
 
 def test_a_run_that_did_not_do_all_rounds_fails():
-    assert measured(MARKS, 6) == "ended with 0, 6 marks"
+    assert measured(6, sys.executable, "-c", MARKS) == "ended with 0, 6 marks"
 
 
 def test_the_first_two_rounds_are_left_out_and_starting_is_from_the_notes():
-    found = json.loads(measured(MARKS, 5))
+    found = json.loads(measured(5, sys.executable, "-c", MARKS))
     assert (found["seconds"], found["start"], found["submitted"]) == (3, 14.5, 7.5)
     assert found["combining"] == found["largest"] > 1
 
 
 def test_what_a_start_script_leaves_behind_is_ended(tmp_path: Path):
     place = tmp_path / "number"
-    assert measured(LEAVES.format(place=str(place), seconds=0.3), 1) == "ended with 0, 0 marks"
+    leaves = LEAVES.format(place=place, seconds=0.3)
+    assert measured(1, "sh", "-c", leaves) == "ended with 0, 0 marks"
     assert not lives(place)
 
 
 def test_a_run_beyond_its_limit_is_ended_with_all_that_it_started(tmp_path: Path):
     place = tmp_path / "number"
-    said = measured(LEAVES.format(place=str(place), seconds=600), 1, limit=5.0)
-    assert said == "ended with -15, 0 marks"
+    leaves = LEAVES.format(place=place, seconds=600)
+    assert measured(1, "sh", "-c", leaves, limit=1.0) == "ended with -15, 0 marks"
     assert not lives(place)
 
 
