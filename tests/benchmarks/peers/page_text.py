@@ -63,7 +63,8 @@ A server and a process or more for each party, as each project describes it for 
 
 Start: from the start of the first process; keys, certificates and the like are there before.
 Handed in: from the moment when all servers and clients stand and the training is handed in to the
-end of the first round.
+end of the first round; NVFlare's job processes, Flower's apps and fedcore's party sessions start
+after that.
 
 """
 TEXT = {ONE: ONE_PROCESS, DEPLOYED: FROM_DEPLOYED}
