@@ -10,8 +10,8 @@ import numpy.typing as npt
 from fedcore.errors import QuorumNotMet
 from fedcore.params import Array, Params
 
-# 64k elements: both blocks of the multiply-add stay in the second-level cache.
-BLOCK = 1 << 16
+# 32k elements: both blocks of the multiply-add stay in the second-level cache.
+BLOCK = 1 << 15
 
 
 class WeightedMean:
@@ -54,10 +54,13 @@ class WeightedMean:
 def _multiply_add(total: npt.NDArray[np.float64], array: Array, weight: float) -> None:
     """`total += weight * array`, block by block to stay in the cache."""
     into, source = total.reshape(-1), np.ascontiguousarray(array).reshape(-1)
+    wide = np.empty(min(len(into), BLOCK), np.float64)
     for start in range(0, len(into), BLOCK):
-        part = source[start : start + BLOCK].astype(np.float64)
-        part *= weight
-        into[start : start + BLOCK] += part
+        part = source[start : start + BLOCK]
+        block = wide[: len(part)]
+        block[:] = part
+        block *= weight
+        into[start : start + BLOCK] += block
 
 
 def rounded(values: Array, kind: np.dtype[np.generic]) -> Array:

@@ -109,6 +109,7 @@ def arriving() -> MemoryStore:
     store = MemoryStore()
     within = store.get
     store.get = lambda key: bytes(memoryview(within(key)))
+    store.size = lambda key: len(within(key))
     return store
 
 
