@@ -76,6 +76,17 @@ def combined(run: str, number: int) -> str:
     return f"{rounds_folder(run)}{number:05d}/combined.json"
 
 
+def group_sum(run: str, number: int, group: int, mark: str) -> str:
+    """What a group's updates of round `number` add up to; `mark` stands for who had replied."""
+    return require_key(f"{rounds_folder(run)}{number:05d}/group-{group:05d}-{mark}.json")
+
+
+def group_body(run: str, number: int, group: int, sha256: str) -> str:
+    """A part of a group's sums in round `number`, by its hash."""
+    folder = f"{rounds_folder(run)}{number:05d}"
+    return require_key(f"{folder}/group-{group:05d}-{sha256[:16]}.safetensors")
+
+
 def record(run: str, number: int) -> str:
     """The commit marker: round `number` is done when it exists."""
     return f"{rounds_folder(run)}{number:05d}/record.json"
