@@ -1,8 +1,8 @@
 """A thousand parties' round in constant memory: `python tests/benchmarks/thousand.py [--write]`.
 
 The updates are resnet18's size, 44.7 MB each, and no two are the same. They do not lie anywhere:
-the exchange makes a party's update anew each time that it is read, the same array times a number
-of the party's own. All else is real: every reply is signed, every update is hashed, looked at for
+the exchange, a folder otherwise, makes a party's update anew each time that it is read, the same
+array times a number of the party's own. All else is real: every reply is signed, every update is hashed, looked at for
 NaN, measured, and added up in float64; the ledger is on the disk. Once flat, once as a tree whose
 groups are added up one after the other. `--parties 1000` takes about four minutes on two cores.
 """
@@ -28,7 +28,7 @@ from combining import ROOT, resident
 from typed import options
 
 from fedcore.exchange import codec, keys
-from fedcore.exchange.memory import MemoryStore
+from fedcore.exchange.folder import FolderStore
 from fedcore.params import digest, norm, subtract
 
 PAGE = ROOT / "docs" / "results-costs.md"
@@ -120,11 +120,10 @@ def rounds(parties: int) -> dict:
     }
 
 
-class Updates(MemoryStore):
-    """An exchange in memory that makes each update when it is read."""
+class Updates:
+    """Makes each party's update when it is read."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
-        super().__init__()
         body = codec.encode(like_resnet18())
         self.begin = 8 + int.from_bytes(body[:8], "little")
         self.header, self.values = body[: self.begin], np.frombuffer(body[self.begin :], np.float32)
@@ -138,9 +137,10 @@ class Updates(MemoryStore):
         np.multiply(self.values, factor, out=body[self.begin :].view(np.float32))
         return body.data
 
-    def within(self) -> MemoryStore:
-        """An empty exchange with these updates."""
-        store, get, size = MemoryStore(), MemoryStore.get, MemoryStore.size
+    def within(self, folder: Path) -> FolderStore:
+        """An exchange in a folder that holds nothing but these updates."""
+        store, get, size = FolderStore(folder), FolderStore.get, FolderStore.size
+        store.prepare()
 
         def getting(key: str) -> bytes | memoryview:
             return self.of(key.split("/")[1]) if "/update." in key else get(store, key)
@@ -159,7 +159,9 @@ def opened(folder: Path, names: tuple[str, ...], updates: Updates, **federation:
 
     from fedcore.rounds import sealed  # noqa: PLC0415
 
-    one = ByHand(folder, names, updates.within(), quorum=len(names), **federation)
+    one = ByHand(
+        folder, names, updates.within(folder / "exchange"), quorum=len(names), **federation
+    )
     invitation = one.open(like_resnet18())
     for party in names:
         key = keys.update(party, RUN, 1)

@@ -100,13 +100,13 @@ def welcome(desk: Desk) -> dict[str, Hello]:
     look_at = desk.watch.clock()
     for member in sorted(desk.members, key=lambda one: one.role):
         wait_until = None if member.role == "guest" else until
-        answer = None
+        refuses = False
         try:
-            answer = _await_word(desk, member, wait_until)
+            refuses = _await_word(desk, member, wait_until)
         except Refused as wrong:
             refused.append(mismatch(desk, member.party_id, wrong))
         # All are looked at, so among a thousand not after each.
-        if isinstance(answer, Refusal) or desk.watch.clock() >= look_at:
+        if refuses or desk.watch.clock() >= look_at:
             look_at = desk.watch.clock() + LOOK_EVERY
             if _impossible(desk, quorum):
                 break
@@ -143,24 +143,22 @@ def _require_promise_in_each_modality(desk: Desk, hellos: dict[str, Hello]) -> N
             raise TaskFileError(problem("the task file", field, value, remedy))
 
 
-def _await_word(desk: Desk, member: Member, until: float | None) -> Hello | Refusal | None:
-    """A party's hello or its refusal; raise `QuorumNotMet` for the guest's refusal."""
+def _await_word(desk: Desk, member: Member, until: float | None) -> bool:
+    """Wait for a party's hello or refusal; whether it refuses. `QuorumNotMet` for the guest's."""
     party = member.party_id
 
     def word() -> Hello | Refusal | None:
         desk.fence.glance()
         return desk.hello(party) or desk.declined(party)
 
-    answer: Hello | Refusal | None = desk.watch.wait(
-        word, f"{member.label}'s hello", until, partial(desk.last_seen, party)
-    )
+    answer = desk.watch.wait(word, f"{member.label}'s hello", until, partial(desk.last_seen, party))
     if isinstance(answer, Refusal) and member.role == "guest":
         desk.hellos()  # notes who refused
         raise QuorumNotMet(
             f"{member.label} refuses the training ({answer.reason}: {answer.sentence}), and it is "
             "to bring the initial model: agree with it and start a new training with --run NAME"
         )
-    return answer
+    return isinstance(answer, Refusal)
 
 
 def _impossible(desk: Desk, quorum: int) -> bool:
