@@ -2,9 +2,10 @@
 
 The updates are resnet18's size, 44.7 MB each, and no two are the same. They do not lie anywhere:
 the exchange, a folder otherwise, makes a party's update anew each time that it is read, the same
-array times a number of the party's own. All else is real: every reply is signed, every update is hashed, looked at for
-NaN, measured, and added up in float64; the ledger is on the disk. Once flat, once as a tree whose
-groups are added up one after the other. `--parties 1000` takes about four minutes on two cores.
+array times a number of the party's own. All else is real: every reply is signed, every update is
+hashed, looked at for NaN, measured, and added up in float64; the ledger is on the disk. Once flat,
+once as a tree whose groups are added up one after the other. `--parties 1000` takes about five
+minutes on two cores.
 """
 
 from __future__ import annotations

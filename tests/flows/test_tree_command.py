@@ -28,7 +28,7 @@ def test_the_command_adds_up_groups_in_processes_with_the_bits_of_one_process(tm
     assert "died" not in site.printed
     theirs = kinds(run / "ledger" / "coordinator.jsonl")
     assert theirs == kinds(simulated.ledgers["coordinator"].path)
-    words = site.output.glob(".fedcore/exchange/coordinator/*/rounds/*/group-*.json")
+    words = site.output.glob(".fedcore/exchange/groups/*/rounds/*/group-*.json")
     assert len(list(words)) == len(NAMES)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import itertools
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from rounds_story import RUN, ByHand, hospitals, model, task_file
 from fedcore.errors import Interrupted, QuorumNotMet
 from fedcore.exchange import codec, keys
 from fedcore.exchange.memory import MemoryStore
+from fedcore.exchange.party_policy import aws_policy, party_policy
 from fedcore.exchange.store import ObjectStore
 from fedcore.params import Params, digest
 from fedcore.rounds import coordinator, sealed
@@ -250,6 +252,18 @@ def test_a_training_by_groups_goes_where_the_flat_one_goes(tmp_path, strategy) -
     assert digest(tree.final) == digest(again.final)
     for name, array in flat.final.items():
         assert np.allclose(tree.final[name], array, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("policy", [party_policy("fed", "1", [RUN]), aws_policy("fed", "1")])
+def test_no_party_may_read_what_a_group_adds_up_to(tmp_path, policy) -> None:
+    one = answered(tmp_path)
+    one.combine()
+    of_groups = [key for key in one.store.keys("") if "/group-" in key]
+    allowed = [place for said in policy["Statement"] for place in said["Resource"]]
+    assert any(fnmatch.fnmatch(f"arn:aws:s3:::fed/coordinator/{RUN}/x", one) for one in allowed)
+    for key in of_groups:
+        assert not any(fnmatch.fnmatch(f"arn:aws:s3:::fed/{key}", place) for place in allowed)
+    assert len(of_groups) == 6
 
 
 def test_a_body_of_sums_can_be_read_as_any_other(tmp_path) -> None:
