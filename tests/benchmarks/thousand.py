@@ -80,12 +80,12 @@ def table(told: dict[int, dict]) -> str:
     rows = [row(Cost(**cost)) for one in told.values() for cost in one["costs"]]
     few, many = min(told), max(told)
     flat = {count: Cost(**told[count]["costs"][0]) for count in told}
-    growth = (flat[many].peak - flat[few].peak) / max(1, many - few)
+    growth = (flat[many].peak - flat[few].peak) * 1024 / max(1, many - few)
     most, apart = told[many]["imports"], told[many]["apart"]
     both = f"differ by {apart:.0e} of the round's step" if apart else "are the same to the bit"
     notes = (
         f"\nOf the memory {most:.0f} MB are imports. From {few} to {many} parties the flat sum's "
-        f"grows by {growth:.2f} MB per party. The flat model and the tree's of {many} parties "
+        f"grows by {growth:.0f} kB per party. The flat model and the tree's of {many} parties "
         f"{both}.\n"
     )
     return HEAD + "".join(rows) + notes
