@@ -24,6 +24,7 @@ from fedcore.exchange import codec
 from fedcore.exchange.memory import MemoryStore
 from fedcore.exchange.store import ObjectStore
 from fedcore.models.catalogue import build
+from fedcore.models.state import Network
 from fedcore.params import Params
 from fedcore.rounds import coordinator, party, sealed
 from fedcore.rounds.coordinator.asking import REPLIED
@@ -58,7 +59,7 @@ class World:
     """
 
     workdir: Path
-    store: ObjectStore = field(default_factory=MemoryStore)
+    store: ObjectStore = field(default_factory=lambda: MemoryStore(keeps=False))
     watch: Watch = field(default_factory=lambda: Watch(time.monotonic, time.sleep))
     wall_clock: Callable[[], float] = time.time
     random: Callable[[int], bytes] = os.urandom
@@ -135,14 +136,17 @@ def simulate_cohorts(
     if world.speeds:
         world = replace(world, watch=timeline.clock.watch(world.watch.say))
     first = guest or next(iter(cohorts))
-    members = tuple(
-        Member(party_id=owner, role="guest" if owner == first else "host")
-        for owner in sorted(cohorts)
-    )
+    roles = {owner: "guest" if owner == first else "host" for owner in sorted(cohorts)}
+    members = tuple(Member(party_id=owner, role=role) for owner, role in roles.items())
     name = run_id(task, cohorts, run)
     lead = _coordinator_desk(task, members, name, world)
+    # Each step at a party begins with loading weights, so all parties can share a network.
+    networks = {
+        one: build(task.model, task.seed, modality=one, inputs=task.inputs)
+        for one in {modalities.get(member.party_id) for member in members}
+    }
     desks = [
-        _party_desk(task, one, name, cohorts, world, public, modalities.get(one.party_id))
+        _party_desk(task, one, name, cohorts, world, public, modalities.get(one.party_id), networks)
         for one in members
     ]
     coordinator.found(lead)
@@ -161,7 +165,7 @@ def _train(
     coordinator.welcome(lead)
     coordinator.gather_statistics(lead)
     model = coordinator.adopt_initial_model(lead)
-    done = coordinator.records(lead)
+    done, newest = coordinator.records(lead), dict[str, str]()
     for one in done:
         said = {owner: told.status for owner, told in one.parties.items()}
         invited = [owner for owner in said if said[owner] != NOT_INVITED]
@@ -174,6 +178,7 @@ def _train(
         coordinator.combine(lead, number, answers)
         _answer_all(desks[owner] for owner in desks if answers.get(owner) != TRAINING)
         done.append(coordinator.record(lead, number, world.watch.clock() - begun))
+        coordinator.forget_replaced(lead, number, newest)
         world.on_record(done[-1])
     coordinator.request_final_test(lead)
     _answer_all(desks.values())
@@ -228,18 +233,10 @@ def _timeline(
     if odd:
         raise InputError(f"World.speeds: party {odd[0]} is on one side only: name every party")
     seconds = {
-        owner: speeds.get(owner, 0.0) * _images_per_round(task, len(cohort.train))
+        owner: speeds.get(owner, 0.0) * task.federation.images_per_round(len(cohort.train))
         for owner, cohort in cohorts.items()
     }
     return Timeline(seconds, task.federation.max_staleness)
-
-
-def _images_per_round(task: TaskFile, images: int) -> int:
-    federation = task.federation
-    if federation.local_steps is not None:
-        size = images if federation.batch_size == "full" else federation.batch_size
-        return federation.local_steps * size
-    return federation.local_epochs * images
 
 
 def _coordinator_desk(
@@ -265,6 +262,7 @@ def _party_desk(
     world: World,
     public: Cohort | None,
     modality: str | None,
+    networks: Mapping[str | None, Network],
 ) -> party.Desk:
     spool = world.workdir / "spool" / run / member.party_id
     spool.mkdir(parents=True, exist_ok=True)
@@ -278,11 +276,12 @@ def _party_desk(
         watch=world.watch,
         code_version=fedcore.__version__,
         cohort=cohorts[member.party_id],
-        network=build(task.model, task.seed, modality=modality, inputs=task.inputs),
+        network=networks[modality],
         spool=spool,
         public=(lambda: public) if public is not None else None,
         modality=modality,
         near=world.near,
+        lasting=not (world.near.keeps and isinstance(world.store, MemoryStore)),
     )
 
 

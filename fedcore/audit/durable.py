@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from fedcore.errors import InputError, NoRoom
 PART = ".part-"
 STALE_SECONDS = 3600.0
 CHUNK = 1 << 20
+READ_ONLY, WRITABLE = 0o444, 0o222
 Link = Callable[[Path, Path], None]
 # No room on the disk, for this account, or for a file of that size.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -103,6 +105,28 @@ def replace_with(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_part(path.parent, chunks).replace(path)
         flush_folder(path.parent)
+
+
+def replace_and_hash(path: Path, body: bytes | memoryview) -> str:
+    """`replace_with` of a body that nobody will change in its place; its SHA-256 in hex.
+
+    The file is read-only. It is hashed while the disk is at work.
+    """
+    hashing, told = threading.Thread(target=lambda: told.append(hash_chunks([body]))), list[str]()
+    hashing.start()
+    try:
+        with written(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_part(path.parent, [body], READ_ONLY).replace(path)
+            flush_folder(path.parent)
+    finally:
+        hashing.join()
+    return told[0]
+
+
+def is_final(path: Path) -> bool:
+    """Whether nobody may write to the file at `path`: it can be named anew in place of a copy."""
+    return not path.stat().st_mode & WRITABLE
 
 
 @contextlib.contextmanager

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from fedcore.audit import durable
 from fedcore.errors import Conflict, ExchangeError, NotAllowed, NotThere, Unreachable
 from fedcore.exchange.keys import SEGMENT, require_key, require_prefix
 from fedcore.exchange.store import require_range
 from fedcore.exchange.throttle import Throttle
+from fedcore.exchange.whole import Whole
 
 Pieces = Callable[[], Iterable[bytes | memoryview]]
 REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
@@ -62,16 +63,24 @@ class FolderStore:
         self._put(key, lambda: durable.pieces_of(body))
 
     def put_file_once(self, key: str, path: Path) -> None:
-        """See `ObjectStore`."""
+        """See `ObjectStore`. A file that nobody may write to is not copied where that can be."""
         with durable.readable(path):
-            size = path.stat().st_size
+            size, final = path.stat().st_size, durable.is_final(path)
         self._throttle.await_window(require_key(key), size)
-        self._put(key, lambda: durable.chunks_of(path))
+        if not (final and self._named(key, path)):
+            self._put(key, lambda: durable.chunks_of(path))
 
     def get(self, key: str) -> bytes:
         """See `ObjectStore`."""
         with self._translated(key), self._open(key) as file:
             return file.read()
+
+    def view(self, key: str) -> memoryview:
+        """See `ObjectStore`."""
+        with self._translated(key), self._open(key) as file:
+            whole = Whole(os.fstat(file.fileno()).st_size)
+            whole.read(file)
+            return whole.view()
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
         """See `ObjectStore`."""
@@ -115,6 +124,18 @@ class FolderStore:
         if not won and not self._holds(key, pieces):
             raise Conflict(f"exchange: {key} is written already, with other bytes")
 
+    def _named(self, key: str, path: Path) -> bool:
+        """Give the file itself the key's name; whether that was possible and the name was free."""
+        target = self._path(key)
+        with self._translated(key, writing=True):
+            self._make_folders(target.parent)
+        try:
+            self._link(path, target)
+        except OSError:  # taken, another file system, or one without hard links: `_put` says which
+            return False
+        durable.flush_folder(target.parent)
+        return True
+
     def _holds(self, key: str, pieces: Pieces) -> bool:
         try:
             return durable.hash_chunks(self._chunks(key)) == durable.hash_chunks(pieces())
@@ -141,7 +162,7 @@ class FolderStore:
     def _path(self, key: str) -> Path:
         return self._root / require_key(key)
 
-    def _open(self, key: str) -> BinaryIO:
+    def _open(self, key: str) -> io.BufferedReader:
         # Not blocking: a named pipe in an object's place must not hang the reader.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(self._path(key), flags)

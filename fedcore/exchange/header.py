@@ -1,4 +1,4 @@
-"""The header of a safetensors body, checked before a single number is read or allocated.
+"""The header of a safetensors body: written, and checked before a single number is read.
 
 A body is 8 bytes of header length, a JSON header that names every tensor's dtype, shape and place,
 and the numbers. Accepted is only what fits to the byte: the tensors must tile the rest of the body
@@ -35,6 +35,10 @@ DTYPES = {
     "I64": "int64",
     "F64": "float64",
 }
+# In this order the numbers lie in a body, wide ones first, each kind by name.
+ORDER = ("U64", "I64", "F64", "F32", "U32", "I32", "F16", "U16", "I16", "I8", "U8", "BOOL")
+RANKS = {DTYPES[code]: place for place, code in enumerate(ORDER)}
+CODES = {name: code for code, name in DTYPES.items()}
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,24 @@ def read_header(read: Read, size: int) -> dict[str, Place]:
     places = _places(_json(bytes(read(8, length))), begin=8 + length)
     _require_tiling(places, 8 + length, size)
     return {name: places[name] for name in sorted(places)}
+
+
+def rank(dtype: str) -> int:
+    """Where tensors of a dtype lie in a body, among the other dtypes: 0 is first."""
+    return RANKS.get(dtype, len(RANKS))
+
+
+def write_header(schema: Schema) -> bytes:
+    """The length and the header of a body of these tensors, in the order given, without gaps."""
+    header, reached = {}, 0
+    for name, (dtype, shape) in schema.items():
+        end = reached + math.prod(shape) * np.dtype(dtype).itemsize
+        offsets = [reached, end]
+        header[name] = {"dtype": CODES[dtype], "shape": list(shape), "data_offsets": offsets}
+        reached = end
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
 
 
 def schema_of(places: dict[str, Place]) -> Schema:

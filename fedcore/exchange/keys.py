@@ -90,8 +90,13 @@ def group_body(run: str, number: int, group: int, sha256: str) -> str:
     return require_key(f"{_group(run, number, group)}-{sha256[:16]}.safetensors")
 
 
+def groups_folder(run: str, number: int) -> str:
+    """The prefix of all that the groups of round `number` add up to."""
+    return f"{GROUPS}{run}/rounds/{number:05d}/"
+
+
 def _group(run: str, number: int, group: int) -> str:
-    return f"{GROUPS}{run}/rounds/{number:05d}/group-{group:05d}"
+    return f"{groups_folder(run, number)}group-{group:05d}"
 
 
 def record(run: str, number: int) -> str:

@@ -14,9 +14,10 @@ from fedcore.exchange.store import require_range
 class MemoryStore:
     """An `ObjectStore` for the threads of one process; it is gone with the process."""
 
-    def __init__(self) -> None:
-        """Start empty."""
-        self._objects: dict[str, bytes] = {}
+    def __init__(self, *, keeps: bool = True) -> None:
+        """Start empty; `keeps` is whether what is to be forgotten stays all the same."""
+        self._keeps = keeps
+        self._objects: dict[str, memoryview] = {}
         self._folders: set[str] = set()
         self._lock = threading.Lock()
 
@@ -24,21 +25,33 @@ class MemoryStore:
         """There is nothing to make."""
 
     def put_once(self, key: str, body: bytes | memoryview) -> None:
-        """See `ObjectStore`."""
-        content = bytes(body)
+        """See `ObjectStore`. A read-only body is not copied: nobody may change it from now on."""
+        view = memoryview(body).cast("B")
+        content = view if view.readonly else memoryview(bytes(view))
         above = {str(folder) for folder in PurePosixPath(require_key(key)).parents}
         with self._lock:
             if key in self._folders or any(folder in self._objects for folder in above):
                 raise Conflict(f"exchange: {key} would be an object and a folder: rename it")
-            if self._objects.setdefault(key, content) != content:
+            known = self._objects.setdefault(key, content)
+            if known is not content and known != content:
                 raise Conflict(f"exchange: {key} is written already, with other bytes")
             self._folders |= above
+
+    def forget(self, key: str) -> None:
+        """Free what an object holds, which nobody reads again; it stays as one without bytes."""
+        with self._lock:
+            if require_key(key) in self._objects and not self._keeps:
+                self._objects[key] = memoryview(b"")
 
     def put_file_once(self, key: str, path: Path) -> None:
         """See `ObjectStore`."""
         self.put_once(key, b"".join(durable.chunks_of(path)))
 
     def get(self, key: str) -> bytes:
+        """See `ObjectStore`."""
+        return bytes(self.view(key))
+
+    def view(self, key: str) -> memoryview:
         """See `ObjectStore`."""
         with self._lock:
             body = self._objects.get(require_key(key))
@@ -49,15 +62,15 @@ class MemoryStore:
     def get_range(self, key: str, start: int, length: int) -> bytes:
         """See `ObjectStore`."""
         require_range(start, length)
-        return self.get(key)[start : start + length]
+        return bytes(self.view(key)[start : start + length])
 
     def get_to_file(self, key: str, path: Path) -> None:
         """See `ObjectStore`."""
-        durable.replace_with(path, [self.get(key)])
+        durable.replace_with(path, [self.view(key)])
 
     def size(self, key: str) -> int:
         """See `ObjectStore`."""
-        return len(self.get(key))
+        return self.view(key).nbytes
 
     def exists(self, key: str) -> bool:
         """See `ObjectStore`."""

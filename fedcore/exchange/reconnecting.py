@@ -51,6 +51,10 @@ class Reconnecting:
         """See `ObjectStore`."""
         return self._insist(lambda: self._store.get(key))
 
+    def view(self, key: str) -> memoryview:
+        """See `ObjectStore`."""
+        return self._insist(lambda: self._store.view(key))
+
     def get_range(self, key: str, start: int, length: int) -> bytes:
         """See `ObjectStore`."""
         return self._insist(lambda: self._store.get_range(key, start, length))

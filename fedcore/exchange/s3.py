@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import io
 import os
 import re
 import time
@@ -26,6 +25,7 @@ from fedcore.exchange.s3_parts import MULTIPART, clear_away, combined_tag, parts
 from fedcore.exchange.steady import Opened, fetch_to_file, steadily
 from fedcore.exchange.store import require_range
 from fedcore.exchange.throttle import Throttle
+from fedcore.exchange.whole import Whole
 
 Pieces = Callable[[], Iterable[bytes | memoryview]]
 
@@ -91,11 +91,18 @@ class S3Store:
 
     def get(self, key: str) -> bytes:
         """See `ObjectStore`."""
-        # Grows in place; joining the chunks would hold the object twice.
-        body = io.BytesIO()
-        for chunk in self._chunks(key):
-            body.write(chunk)
-        return body.getvalue()
+        return bytes(self.view(key))
+
+    def view(self, key: str) -> memoryview:
+        """See `ObjectStore`."""
+        require_key(key)
+        arriving: list[Whole] = []
+        opening = functools.partial(self._open, key)
+        for chunk in steadily(
+            opening, self._pause, on_open=lambda found: arriving.append(Whole(found.size))
+        ):
+            arriving[0].take(chunk)
+        return arriving[0].view()
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
         """See `ObjectStore`."""

@@ -42,6 +42,10 @@ class ObjectStore(Protocol):
         """The whole object."""
         ...
 
+    def view(self, key: str) -> memoryview:
+        """The whole object, read-only; for large bodies, which it copies less often than `get`."""
+        ...
+
     def get_range(self, key: str, start: int, length: int) -> bytes:
         """At most `length` bytes from `start`: fewer at the object's end, none beyond it."""
         ...

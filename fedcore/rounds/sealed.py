@@ -89,7 +89,7 @@ def writer_of(store: ObjectStore, key: str) -> str:
     return fetch_envelope(store, key).signer
 
 
-def reference(key: str, body: bytes) -> ObjectRef:
+def reference(key: str, body: bytes | memoryview) -> ObjectRef:
     """What a message says of a large object."""
     return ObjectRef(key=key, sha256=hashlib.sha256(body).hexdigest(), size=len(body))
 
@@ -105,7 +105,7 @@ def fetch_to_file(store: ObjectStore, ref: ObjectRef, path: Path, most: int | No
     raise _wrong_hash(ref)
 
 
-def fetch(store: ObjectStore, ref: ObjectRef, most: int | None = None) -> bytes:
+def fetch(store: ObjectStore, ref: ObjectRef, most: int | None = None) -> memoryview:
     """The referenced bytes; `Refused` unless size and hash are as announced.
 
     More than `most` bytes are refused before anything is fetched. What a line has changed on the
@@ -113,7 +113,7 @@ def fetch(store: ObjectStore, ref: ObjectRef, most: int | None = None) -> bytes:
     """
     _require_size(store, ref, most)
     for _ in range(TRIES):
-        body = store.get(ref.key)
+        body = store.view(ref.key)
         if hashlib.sha256(body).hexdigest() == ref.sha256:
             return body
     raise _wrong_hash(ref)

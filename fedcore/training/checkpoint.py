@@ -100,7 +100,7 @@ class Checkpoint:
         durable.discard(self._folder / NOTE)
         self._remove_numbers(keep="")
 
-    def _write(self, step: int, body: bytes) -> None:
+    def _write(self, step: int, body: memoryview) -> None:
         """The numbers under a new name, then the note, then the older numbers go."""
         name = f"training-{step:09d}.safetensors"
         durable.replace_with(self._folder / name, [body])

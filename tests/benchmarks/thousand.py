@@ -125,7 +125,7 @@ class Updates:
     """Makes each party's update when it is read."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
-        body = codec.encode(like_resnet18())
+        body = bytes(codec.encode(like_resnet18()))
         self.begin = 8 + int.from_bytes(body[:8], "little")
         self.header, self.values = body[: self.begin], np.frombuffer(body[self.begin :], np.float32)
         self.numbers = {name: number for number, name in enumerate(names, start=1)}
@@ -140,17 +140,17 @@ class Updates:
 
     def within(self, folder: Path) -> FolderStore:
         """An exchange in a folder that holds nothing but these updates."""
-        store, get, size = FolderStore(folder), FolderStore.get, FolderStore.size
+        store, view, size = FolderStore(folder), FolderStore.view, FolderStore.size
         store.prepare()
 
-        def getting(key: str) -> bytes | memoryview:
-            return self.of(key.split("/")[1]) if "/update." in key else get(store, key)
+        def viewing(key: str) -> memoryview:
+            return self.of(key.split("/")[1]) if "/update." in key else view(store, key)
 
         def sizing(key: str) -> int:
             whole = self.begin + self.values.nbytes
             return whole if "/update." in key else size(store, key)
 
-        store.get, store.size = getting, sizing
+        store.view, store.size = viewing, sizing
         return store
 
 

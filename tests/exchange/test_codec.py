@@ -160,8 +160,15 @@ def test_equal_arrays_give_equal_bytes_whatever_their_order_and_layout(arrays):
 
 
 @given(PARAMS)
+def test_the_bytes_are_those_that_the_library_writes(arrays):
+    assert encode(arrays) == safetensors.numpy.save(
+        {name: np.ascontiguousarray(one).reshape(one.shape) for name, one in arrays.items()}
+    )
+
+
+@given(PARAMS)
 def test_the_library_reads_the_same(arrays):
-    loaded = safetensors.numpy.load(encode(arrays))
+    loaded = safetensors.numpy.load(bytes(encode(arrays)))
     assert params.digest(loaded) == params.digest(arrays)
 
 

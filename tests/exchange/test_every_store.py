@@ -31,6 +31,7 @@ def test_what_is_not_there_is_said_to_be_not_there(store, tmp_path):
     assert not store.exists("a/b")
     for act in (
         store.get,
+        store.view,
         store.size,
         lambda key: store.get_range(key, 0, 1),
         lambda key: store.get_range(key, 0, 0),
@@ -60,6 +61,7 @@ def test_the_same_bytes_again_are_a_quiet_success(store, tmp_path):
     (tmp_path / "same").write_bytes(b"first")
     store.put_once("a/b", b"first")
     store.put_once("a/b", memoryview(b"first"))
+    store.put_once("a/b", memoryview(bytearray(b"first")))
     store.put_file_once("a/b", tmp_path / "same")
     assert store.get("a/b") == b"first"
 
@@ -162,4 +164,7 @@ def test_any_bytes_come_back_whole_and_in_parts(store, body, start, length):
     key = f"any/{hashlib.sha256(body).hexdigest()}"
     store.put_once(key, body)
     assert store.get(key) == body
+    view = store.view(key)
+    assert view == body
+    assert view.readonly
     assert store.get_range(key, start, length) == body[start : start + length]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fedcore.audit import durable
 from fedcore.errors import Conflict, NotAllowed, NotThere, Unreachable
 from fedcore.exchange.folder import FolderStore
 
@@ -22,6 +23,7 @@ FolderStore(Path(sys.argv[1])).put_file_once("a/b", Path(sys.argv[2]))
 LIMITED_WRITER = """
 import resource, sys
 from pathlib import Path
+from fedcore.audit import durable
 from fedcore.errors import Unreachable
 from fedcore.exchange.folder import FolderStore
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
@@ -33,6 +35,7 @@ except Unreachable as full:
 RACING_WRITER = """
 import sys
 from pathlib import Path
+from fedcore.audit import durable
 from fedcore.errors import Conflict
 from fedcore.exchange.folder import FolderStore
 store = FolderStore(Path(sys.argv[1]))
@@ -160,6 +163,25 @@ def test_racing_processes_share_the_wins_without_a_double(folder, tmp_path):
     assert sum(wins) == 50
     bodies = [folder.get(f"race/{number}") for number in range(50)]
     assert {body in {letter.encode() * 20000 for letter in "abc"} for body in bodies} == {True}
+
+
+def test_a_file_that_nobody_may_write_to_becomes_the_object_without_a_copy(folder, tmp_path):
+    final = tmp_path / "final"
+    durable.replace_and_hash(final, memoryview(b"first"))
+    folder.put_file_once("a/b", final)
+    assert (tmp_path / "exchange" / "a" / "b").samefile(final)
+    durable.replace_and_hash(final, memoryview(b"second"))
+    assert folder.get("a/b") == b"first"
+    with pytest.raises(Conflict, match="a/b"):
+        folder.put_file_once("a/b", final)
+    assert folder.get("a/b") == b"first"
+
+
+def test_a_file_that_somebody_may_change_is_copied(folder, tmp_path):
+    (tmp_path / "open").write_bytes(b"first")
+    folder.put_file_once("a/b", tmp_path / "open")
+    (tmp_path / "open").write_bytes(b"second")
+    assert folder.get("a/b") == b"first"
 
 
 def test_hidden_and_foreign_files_are_not_listed(folder, tmp_path):

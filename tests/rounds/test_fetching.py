@@ -22,10 +22,10 @@ class Noisy(MemoryStore):
         super().__init__()
         self.spoiled = spoiled
 
-    def get(self, key: str) -> bytes:
-        body = super().get(key)
+    def view(self, key: str) -> memoryview:
+        body = super().view(key)
         self.spoiled -= 1
-        return body if self.spoiled < 0 else body[:-1] + bytes([body[-1] ^ 1])
+        return body if self.spoiled < 0 else memoryview(bytes([*body[:-1], body[-1] ^ 1]))
 
     def get_to_file(self, key: str, path: Path) -> None:
         path.write_bytes(self.get(key))

@@ -40,14 +40,8 @@ class Replaceable(MemoryStore):
         super().__init__()
         self.replaced: dict[str, bytes] = {}
 
-    def get(self, key: str) -> bytes:
-        return self.replaced.get(key) or super().get(key)
-
-    def get_range(self, key: str, start: int, length: int) -> bytes:
-        return self.get(key)[start : start + length]
-
-    def size(self, key: str) -> int:
-        return len(self.get(key))
+    def view(self, key: str) -> memoryview:
+        return memoryview(self.replaced.get(key) or super().view(key))
 
 
 def honest_round(world: ByHand) -> dict:

@@ -9,6 +9,7 @@ import pytest
 from rounds_story import task_file
 from worlds import KnownKeys, bits, opened, stories, world
 
+from fedcore.exchange import keys
 from fedcore.exchange.memory import MemoryStore
 from fedcore.rounds.party import Near
 from fedcore.simulation import simulate_cohorts
@@ -17,18 +18,26 @@ from fedcore.simulation import simulate_cohorts
 def test_a_memory_of_0_models_keeps_nothing() -> None:
     near = Near()
     near.keep_model("a", {"weight": np.ones(2)})
-    near.keep_update("b", b"update")
+    near.keep_update(Path("b"), "b", memoryview(b"update"))
     assert near.model("a") is None
-    assert near.update("b") is None
+    assert near.update(Path("b"), "b") is None
 
 
-def test_the_newest_models_and_the_newest_update_are_kept() -> None:
+def test_the_newest_models_are_kept() -> None:
     near = Near(most=2)
     for name in "abc":
         near.keep_model(name, {"weight": np.ones(2)})
-        near.keep_update(name, name.encode())
     assert [name for name in "abc" if near.model(name)] == ["b", "c"]
-    assert [near.update(name) for name in "abc"] == [None, None, b"c"]
+
+
+def test_an_update_is_kept_under_its_place_and_its_hash_until_it_is_forgotten() -> None:
+    near = Near(most=1)
+    for place in "ab":
+        near.keep_update(Path(place), "hash", memoryview(place.encode()))
+    near.forget_update(Path("b"))
+    assert near.update(Path("a"), "hash") == b"a"
+    assert near.update(Path("a"), "other") is None
+    assert near.update(Path("b"), "hash") is None
 
 
 def test_a_kept_model_cannot_be_changed() -> None:
@@ -48,8 +57,17 @@ def test_a_simulation_gives_the_same_bits_and_ledgers_without_a_memory(tmp_path:
     without = simulate_cohorts(task_file(), cohorts, bare)
     assert bits(with_memory) == bits(without)
     assert stories(with_memory) == stories(without)
-    assert _fetched(tmp_path / "a") == {"1"}
+    assert _fetched(tmp_path / "a") == set()
     assert _fetched(tmp_path / "b") == {"1", "2"}
+
+
+def test_a_simulation_in_memory_keeps_the_newest_updates_alone(tmp_path: Path) -> None:
+    place = world(tmp_path / "a", MemoryStore(keeps=False))
+    outcome = simulate_cohorts(task_file(epochs=3), opened(tmp_path), place)
+    run, parties = outcome.end.run, outcome.hellos
+    sizes = [[place.store.size(keys.update(one, run, n)) for n in (1, 2, 3)] for one in parties]
+    assert all(first == second == 0 < third for first, second, third in sizes)
+    assert not list(tmp_path.rglob("update-*.safetensors"))
 
 
 def _fetched(folder: Path) -> set[str]:

@@ -21,7 +21,7 @@ from fedcore.rounds.coordinator.ahead import one_ahead
 from fedcore.rounds.coordinator.asking import REPLIED, ask, invitation_of
 from fedcore.rounds.coordinator.desk import Desk
 from fedcore.rounds.group_messages import GroupSum
-from fedcore.rounds.messages import Invitation, ObjectRef
+from fedcore.rounds.messages import Combined, Invitation, ObjectRef
 from fedcore.strategies import Partial, Summing, summing_rule_for
 
 # A body of sums is closed before it is larger, unless a single array is.
@@ -88,7 +88,7 @@ def join(desk: Desk, sums: Sequence[GroupSum], rule: Summing) -> None:
             rule.join(Partial(one.notes, _arrays(one, arriving)))
 
 
-def _arrays(one: GroupSum, arriving: Iterator[Future[bytes]]) -> Iterator[tuple[str, Array]]:
+def _arrays(one: GroupSum, arriving: Iterator[Future[memoryview]]) -> Iterator[tuple[str, Array]]:
     for _ in one.bodies:
         yield from codec.Lazy(codec.Tensors.from_bytes(next(arriving).result())).items()
 
@@ -155,3 +155,10 @@ def _mark(answers: Answers) -> str:
 def name_of(desk: Desk, number: int, group: int, answers: Answers) -> str:
     """The last part of the key under which the group's word stands."""
     return PurePosixPath(keys.group_sum(desk.run, number, group, _mark(answers))).name
+
+
+def bodies_of(desk: Desk, combined: Combined) -> list[str]:
+    """The keys of all sums that a round was made of; none where all was one sum."""
+    folder = keys.groups_folder(desk.run, combined.round)
+    words = (desk.recall(folder + name, GroupSum, desk.key.public) for name in combined.groups)
+    return [ref.key for word in words if word is not None for ref in word.bodies]

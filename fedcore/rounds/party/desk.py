@@ -36,7 +36,8 @@ class Desk:
     `fence` ends this process once another one acts for the party; `leaving` says what the
     hospital's policy lets leave; `public` opens the guest's public images for pretraining;
     `modality` is what its images are, in cross-modal trainings; `near` is what this process need
-    not read again.
+    not read again; `lasting` says whether the exchange outlives this process: where it does not,
+    an update that waits for it lies in memory, too.
     """
 
     run: str
@@ -57,6 +58,7 @@ class Desk:
     public: Callable[[], Cohort] | None = None
     modality: str | None = None
     near: Near = field(default_factory=Near)
+    lasting: bool = True
 
     @property
     def party(self) -> str:

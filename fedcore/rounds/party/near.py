@@ -7,18 +7,24 @@ the desks of a simulation share one memory, so that a global model is opened onc
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from fedcore.params import Array, Params
 
 
 class Near:
-    """The newest global models, checked, and the newest update, each known by its SHA-256."""
+    """The newest global models, known by their SHA-256, and the updates that wait in the spool."""
 
     def __init__(self, most: int = 0) -> None:
         """Keep `most` models: 2 are what a round starts from and what it makes; 0 keeps nothing."""
         self._most = most
         self._models: dict[str, Params] = {}
-        self._update: tuple[str, bytes] = ("", b"")
+        self._updates: dict[Path, tuple[str, memoryview]] = {}
+
+    @property
+    def keeps(self) -> bool:
+        """Whether anything is remembered."""
+        return self._most > 0
 
     def model(self, sha256: str) -> Params | None:
         """The model whose bytes hash to `sha256`, its arrays read-only; `None` if not here."""
@@ -27,7 +33,7 @@ class Near:
 
     def keep_model(self, sha256: str, params: Mapping[str, Array]) -> None:
         """Remember a model that was checked against `sha256`; nobody may change its arrays now."""
-        if not self._most:
+        if not self.keeps:
             return
         for array in params.values():
             array.flags.writeable = False
@@ -35,12 +41,16 @@ class Near:
         while len(self._models) > self._most:
             del self._models[next(iter(self._models))]
 
-    def update(self, sha256: str) -> bytes | None:
-        """The bytes that hash to `sha256`; `None` if they are not the newest."""
-        known, body = self._update
-        return body if body and known == sha256 else None
+    def update(self, place: Path, sha256: str) -> memoryview | None:
+        """What waits in the spool at `place`, if it hashes to `sha256`; `None` if not here."""
+        known, body = self._updates.get(place, ("", None))
+        return body if known == sha256 else None
 
-    def keep_update(self, sha256: str, body: bytes) -> None:
-        """Remember an update that has just been spooled."""
-        if self._most:
-            self._update = (sha256, body)
+    def keep_update(self, place: Path, sha256: str, body: memoryview) -> None:
+        """Remember what waits in the spool at `place`."""
+        if self.keeps:
+            self._updates[place] = (sha256, body)
+
+    def forget_update(self, place: Path) -> None:
+        """It has left, or lies on the disk."""
+        self._updates.pop(place, None)

@@ -88,7 +88,7 @@ def at_the_end(desk: Desk) -> Params | None:
     return _read(desk, kept[-1]) if kept else None
 
 
-def personal_model(desk: Desk) -> bytes | None:
+def personal_model(desk: Desk) -> memoryview | None:
     """The personal model as a file for the hospital's own use; `None` where there is none."""
     params = at_the_end(desk)
     return None if params is None else codec.encode(params)

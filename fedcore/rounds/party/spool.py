@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from fedcore.audit.durable import hash_file, replace_with
+from fedcore.audit.durable import hash_chunks, hash_file, replace_and_hash, replace_with
 from fedcore.config.base import Section
 from fedcore.exchange import keys
 from fedcore.rounds import sealed
@@ -27,11 +27,17 @@ class Spooled(Section):
     normaliser: float = 1.0
 
 
-def keep(desk: Desk, spooled: Spooled, body: bytes) -> None:
-    """Write the update and, last, the note that makes it valid."""
-    replace_with(update_path(desk, spooled.trained_in), [body])
+def keep_body(desk: Desk, number: int, body: memoryview) -> str:
+    """Keep the update of round `number`, which is not valid yet; its SHA-256."""
+    place = update_path(desk, number)
+    sha256 = replace_and_hash(place, body) if desk.lasting else hash_chunks([body])
+    desk.near.keep_update(place, sha256, body)
+    return sha256
+
+
+def keep(desk: Desk, spooled: Spooled) -> None:
+    """Write the note that makes the update valid."""
     replace_with(_note_path(desk, spooled.trained_in), [spooled.model_dump_json().encode()])
-    desk.near.keep_update(spooled.sha256, body)
 
 
 def find(desk: Desk, number: int, base: str) -> Spooled | None:
@@ -59,16 +65,19 @@ def find_late(desk: Desk, number: int) -> Spooled | None:
 
 def reference(desk: Desk, spooled: Spooled) -> ObjectRef:
     """What a reply says of the update; it lies under the round that it was trained in."""
-    size = update_path(desk, spooled.trained_in).stat().st_size
+    place = update_path(desk, spooled.trained_in)
+    near = desk.near.update(place, spooled.sha256)
+    size = place.stat().st_size if near is None else near.nbytes
     key = keys.update(desk.party, desk.run, spooled.trained_in)
     return ObjectRef(key=key, sha256=spooled.sha256, size=size)
 
 
 def send(desk: Desk, spooled: Spooled, key: str) -> None:
-    """Put the update into the exchange under `key`, from memory where it is there."""
-    near = desk.near.update(spooled.sha256)
-    if near is None:
-        desk.store.put_file_once(key, update_path(desk, spooled.trained_in))
+    """Put the update into the exchange under `key`, from memory where it lies only there."""
+    place = update_path(desk, spooled.trained_in)
+    near = desk.near.update(place, spooled.sha256)
+    if near is None or desk.lasting:
+        desk.store.put_file_once(key, place)
     else:
         desk.store.put_once(key, near)
 
@@ -83,6 +92,7 @@ def forget_before(desk: Desk, number: int) -> None:
     for path in desk.spool.glob("update-*"):
         if path.name < f"update-{number:05d}":
             path.unlink(missing_ok=True)
+            desk.near.forget_update(path.with_suffix(update_path(desk, number).suffix))
 
 
 def _is_settled(desk: Desk, spooled: Spooled, number: int) -> bool:
@@ -102,8 +112,8 @@ def _read(desk: Desk, number: int) -> Spooled | None:
     path = update_path(desk, number)
     try:
         spooled = Spooled.model_validate_json(_note_path(desk, number).read_bytes())
-        near = desk.near.update(spooled.sha256) is not None
-        whole = path.exists() and (near or hash_file(path) == spooled.sha256)
+        near = desk.near.update(path, spooled.sha256) is not None
+        whole = near or (path.exists() and hash_file(path) == spooled.sha256)
     except (FileNotFoundError, ValidationError):
         return None
     return spooled if whole and spooled.trained_in == number else None

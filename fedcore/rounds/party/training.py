@@ -56,12 +56,12 @@ def _train_shared(desk: Desk, asked: Invitation) -> str:
     body = codec.encode({**packed.arrays, **prefixed(CONTROL, turned)})
 
     def keep() -> str:
+        sha256 = spool.keep_body(desk, number, body)
         weights.keep_home(desk, result.params, number)
         carrying.keep(desk, result.carried, number)
         packing.keep(desk, packed, number)
-        sha256 = sealed.reference("spool", body).sha256
         controls.keep(desk, held, turned, number, sha256)
-        return _spool(desk, asked, body, sha256, result)
+        return _spool(desk, asked, sha256, result)
 
     sha256 = with_room(keep, desk.watch)
     checkpoint.remove()
@@ -87,6 +87,8 @@ def upload(desk: Desk, number: int) -> Reply | None:
         return None
     reply = _send(desk, asked, done)
     spool.forget_before(desk, done.trained_in)
+    if desk.lasting:
+        desk.near.forget_update(spool.update_path(desk, done.trained_in))
     return reply
 
 
@@ -172,7 +174,7 @@ def _our_reply(desk: Desk, number: int) -> Reply | None:
     return sealed.read_if_there(desk.store, key, Reply, desk.key.public)
 
 
-def _spool(desk: Desk, asked: Invitation, body: bytes, sha256: str, result: TrainResult) -> str:
+def _spool(desk: Desk, asked: Invitation, sha256: str, result: TrainResult) -> str:
     done = Spooled(
         trained_in=asked.round,
         base=asked.weights.sha256,
@@ -180,7 +182,7 @@ def _spool(desk: Desk, asked: Invitation, body: bytes, sha256: str, result: Trai
         metrics=result.metrics,
         normaliser=_normaliser(desk, result),
     )
-    spool.keep(desk, done, body)
+    spool.keep(desk, done)
     return done.sha256
 
 
