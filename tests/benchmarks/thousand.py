@@ -10,6 +10,7 @@ minutes on two cores.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import json
 import resource
@@ -221,6 +222,7 @@ def leaf_costs(one, groups: dict[int, dict[str, str]], imports: float) -> Iterat
 def measured(name: str, parts: int, imports: float, act: Callable[[], object]) -> Cost:
     """What `act` takes, and the most memory while it runs, less what the exchange holds."""
     gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # what is free already is not held
     held = resident("VmRSS") - imports
     Path("/proc/self/clear_refs").write_text("5", "ascii")
     begun, before = time.perf_counter(), cpu()

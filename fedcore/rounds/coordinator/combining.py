@@ -76,7 +76,8 @@ def _by_groups(desk: Desk, invitation: Invitation, answers: Mapping[str, str]) -
     require_quorum(desk, invitation.round, verdicts)
     rule = summing_rule_for(desk.task.federation)
     join(desk, sums, rule)
-    start = codec.decode(sealed.fetch(desk.store, invitation.weights))
+    # As views of the body: a copy beside it and the sums would be the most memory of the round.
+    start = codec.Lazy(codec.Tensors.from_bytes(sealed.fetch(desk.store, invitation.weights)))
     names = (name_of(desk, invitation.round, group, one) for group, one in of_group.items())
     return rule.finish(start, _memory(desk, invitation)), {
         "weights": {party: weight for one in sums for party, weight in one.weights.items()},
