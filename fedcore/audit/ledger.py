@@ -72,10 +72,10 @@ class Ledger:
             self._extend(file, missing)
             return len(missing)
 
-    def entries(self) -> list[Entry]:
-        """All entries, oldest first, those of other processes included."""
+    def entries(self, since: int = 0) -> list[Entry]:
+        """The entries from number `since` on, oldest first, those of other processes included."""
         with self._opened():
-            return list(self._entries)
+            return self._entries[since:]
 
     def head(self) -> Head:
         """The newest entry's index and hash; index -1 when there is none."""
