@@ -183,8 +183,8 @@ class Desk:
 
     def _welcomed(self) -> dict[str, str]:
         """The public keys that the ledger says parties were welcomed with."""
-        story = self.ledger.story()
-        return {one["party"]: one["key"] for kind, one in story if kind == "party_welcomed"}
+        welcomed = (entry.subject for entry in self.ledger.of_kind("party_welcomed"))
+        return {one["party"]: one["key"] for one in welcomed}
 
 
 def mismatch(desk: Desk, party: str, refused: Refused) -> RunMismatch:
