@@ -1,8 +1,8 @@
 """The rounds as tables on Prefect's page: each once, and never a reason to stop.
 
 Which rounds there are is read from the exchange, and which of them Prefect shows already from
-Prefect; so what it missed while it was away is shown at the next chance, whoever makes it. A process
-asks about each round until it has seen its table, and about all of them once more at the end.
+Prefect; so what it missed while it was away is shown at the next chance, whoever makes it. A
+process asks about each round until it has seen its table, and about all of them at the end.
 """
 
 from __future__ import annotations
