@@ -58,7 +58,7 @@ class World:
     """
 
     workdir: Path
-    store: ObjectStore = field(default_factory=MemoryStore)
+    store: ObjectStore = field(default_factory=lambda: MemoryStore(keeps=False))
     watch: Watch = field(default_factory=lambda: Watch(time.monotonic, time.sleep))
     wall_clock: Callable[[], float] = time.time
     random: Callable[[int], bytes] = os.urandom
@@ -161,7 +161,7 @@ def _train(
     coordinator.welcome(lead)
     coordinator.gather_statistics(lead)
     model = coordinator.adopt_initial_model(lead)
-    done = coordinator.records(lead)
+    done, newest = coordinator.records(lead), dict[str, str]()
     for one in done:
         said = {owner: told.status for owner, told in one.parties.items()}
         invited = [owner for owner in said if said[owner] != NOT_INVITED]
@@ -174,6 +174,7 @@ def _train(
         coordinator.combine(lead, number, answers)
         _answer_all((desks[one] for one in desks if answers.get(one) != TRAINING), number)
         done.append(coordinator.record(lead, number, world.watch.clock() - begun))
+        coordinator.forget_replaced(lead, number, newest)
         world.on_record(done[-1])
     coordinator.request_final_test(lead)
     _answer_all(desks.values())
@@ -228,18 +229,10 @@ def _timeline(
     if odd:
         raise InputError(f"World.speeds: party {odd[0]} is on one side only: name every party")
     seconds = {
-        owner: speeds.get(owner, 0.0) * _images_per_round(task, len(cohort.train))
+        owner: speeds.get(owner, 0.0) * task.federation.images_per_round(len(cohort.train))
         for owner, cohort in cohorts.items()
     }
     return Timeline(seconds, task.federation.max_staleness)
-
-
-def _images_per_round(task: TaskFile, images: int) -> int:
-    federation = task.federation
-    if federation.local_steps is not None:
-        size = images if federation.batch_size == "full" else federation.batch_size
-        return federation.local_steps * size
-    return federation.local_epochs * images
 
 
 def _coordinator_desk(

@@ -224,6 +224,12 @@ class FederationSection(Section):
         share = Decimal(str(self.participation)) * members
         return max(1, int(share.to_integral_value(ROUND_HALF_UP)))
 
+    def images_per_round(self, images: int) -> int:
+        """How many images a party that has `images` trains on in a round, repeats counted."""
+        if self.local_steps is not None:
+            return self.local_steps * (images if self.batch_size == "full" else self.batch_size)
+        return self.local_epochs * images
+
     @property
     def least_updates(self) -> int:
         """How many updates a round needs for what the strategy promises."""

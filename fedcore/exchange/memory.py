@@ -14,8 +14,9 @@ from fedcore.exchange.store import require_range
 class MemoryStore:
     """An `ObjectStore` for the threads of one process; it is gone with the process."""
 
-    def __init__(self) -> None:
-        """Start empty."""
+    def __init__(self, *, keeps: bool = True) -> None:
+        """Start empty; `keeps` is whether what is to be forgotten stays all the same."""
+        self._keeps = keeps
         self._objects: dict[str, memoryview] = {}
         self._folders: set[str] = set()
         self._lock = threading.Lock()
@@ -35,6 +36,12 @@ class MemoryStore:
             if known is not content and known != content:
                 raise Conflict(f"exchange: {key} is written already, with other bytes")
             self._folders |= above
+
+    def forget(self, key: str) -> None:
+        """Free what an object holds, which nobody reads again; it stays as one without bytes."""
+        with self._lock:
+            if require_key(key) in self._objects and not self._keeps:
+                self._objects[key] = memoryview(b"")
 
     def put_file_once(self, key: str, path: Path) -> None:
         """See `ObjectStore`."""

@@ -9,6 +9,7 @@ import pytest
 from rounds_story import task_file
 from worlds import KnownKeys, bits, opened, stories, world
 
+from fedcore.exchange import keys
 from fedcore.exchange.memory import MemoryStore
 from fedcore.rounds.party import Near
 from fedcore.simulation import simulate_cohorts
@@ -58,6 +59,15 @@ def test_a_simulation_gives_the_same_bits_and_ledgers_without_a_memory(tmp_path:
     assert stories(with_memory) == stories(without)
     assert _fetched(tmp_path / "a") == set()
     assert _fetched(tmp_path / "b") == {"1", "2"}
+
+
+def test_a_simulation_in_memory_keeps_the_newest_updates_alone(tmp_path: Path) -> None:
+    place = world(tmp_path / "a", MemoryStore(keeps=False))
+    outcome = simulate_cohorts(task_file(epochs=3), opened(tmp_path), place)
+    run, parties = outcome.end.run, outcome.hellos
+    sizes = [[place.store.size(keys.update(one, run, n)) for n in (1, 2, 3)] for one in parties]
+    assert all(first == second == 0 < third for first, second, third in sizes)
+    assert not list(tmp_path.rglob("update-*.safetensors"))
 
 
 def _fetched(folder: Path) -> set[str]:

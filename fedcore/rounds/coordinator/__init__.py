@@ -14,6 +14,7 @@ from fedcore.rounds.coordinator.closing import (
 )
 from fedcore.rounds.coordinator.combining import combine
 from fedcore.rounds.coordinator.desk import Desk
+from fedcore.rounds.coordinator.forgetting import forget_replaced
 from fedcore.rounds.coordinator.gathering import gather, hear
 from fedcore.rounds.coordinator.opening import adopt_initial_model, found, welcome
 from fedcore.rounds.coordinator.resuming import finished, goes_on, records, remembered
@@ -35,6 +36,7 @@ __all__ = [
     "conclude",
     "deadline",
     "finished",
+    "forget_replaced",
     "found",
     "gather",
     "gather_statistics",

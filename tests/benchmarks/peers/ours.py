@@ -80,7 +80,7 @@ def scored_at_once(*_: object) -> Scores:
 def run(parties: int, rounds: int, exchange: str, marks: Path, folder: Path) -> Outcome:
     """All rounds; a mark when the first begins, and one when each has ended."""
     training.train_round, scoring.evaluate = trained_at_once, scored_at_once
-    store = MemoryStore() if exchange == "memory" else FolderStore(folder / "exchange")
+    store = MemoryStore(keeps=False) if exchange == "memory" else FolderStore(folder / "exchange")
     store.prepare()
     world = World(folder, store, on_record=lambda _: mark(marks))
     cohorts = {str(number): cohort(number) for number in range(1, parties + 1)}

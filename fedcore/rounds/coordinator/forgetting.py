@@ -1,0 +1,25 @@
+"""Forgetting: an exchange in this process's memory need not hold what nobody reads again."""
+
+from __future__ import annotations
+
+from fedcore.exchange import keys
+from fedcore.exchange.memory import MemoryStore
+from fedcore.rounds.coordinator.combining import combined_of
+from fedcore.rounds.coordinator.desk import Desk
+
+
+def forget_replaced(desk: Desk, number: int, newest: dict[str, str]) -> None:
+    """Free each update that is combined once a newer one of its party is, too, by round `number`.
+
+    `newest` holds, by party id, the key of its newest combined update. The cross-site evaluation
+    reads that one; where updates may count in a later round than they were made in, all stay.
+    """
+    federation = desk.task.federation
+    if federation.buffer or federation.late == "next_round":
+        return
+    if not isinstance(desk.store, MemoryStore):
+        return
+    for party in combined_of(desk, number).updates:
+        if party in newest:
+            desk.store.forget(newest[party])
+        newest[party] = keys.update(party, desk.run, number)
