@@ -64,7 +64,8 @@ def main() -> None:
         looks = list(watched(site))
         if site.wait() != 0:
             sys.exit(site.printed)
-        text = table(periods(ledger_of(site)), looks)
+        # After the last round the model is registered, which is no part of any round.
+        text = table(periods(ledger_of(site)), looks[:-1])
     print(text)
     if given.write:
         written_between(PAGE, "many rounds", text)
@@ -160,7 +161,9 @@ def processes(site: Site) -> tuple[dict[str, float], dict[str, float]]:
             fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             continue
-        role = next((name for word, name in ROLES.items() if word in command), "other")
+        role = next((name for word, name in ROLES.items() if word in command), None)
+        if role is None:  # just begun, or just ended
+            continue
         resident = [int(line.split()[1]) for line in status if line.startswith("VmRSS")]
         memory.setdefault(role, []).extend(resident)
         processor[role] += (int(fields[11]) + int(fields[12])) / TICKS
