@@ -24,6 +24,7 @@ from fedcore.exchange import codec
 from fedcore.exchange.memory import MemoryStore
 from fedcore.exchange.store import ObjectStore
 from fedcore.models.catalogue import build
+from fedcore.models.state import Network
 from fedcore.params import Params
 from fedcore.rounds import coordinator, party, sealed
 from fedcore.rounds.coordinator.asking import REPLIED
@@ -135,14 +136,17 @@ def simulate_cohorts(
     if world.speeds:
         world = replace(world, watch=timeline.clock.watch(world.watch.say))
     first = guest or next(iter(cohorts))
-    members = tuple(
-        Member(party_id=owner, role="guest" if owner == first else "host")
-        for owner in sorted(cohorts)
-    )
+    roles = {owner: "guest" if owner == first else "host" for owner in sorted(cohorts)}
+    members = tuple(Member(party_id=owner, role=role) for owner, role in roles.items())
     name = run_id(task, cohorts, run)
     lead = _coordinator_desk(task, members, name, world)
+    # Each step at a party begins with loading weights, so all parties can share a network.
+    networks = {
+        one: build(task.model, task.seed, modality=one, inputs=task.inputs)
+        for one in {modalities.get(member.party_id) for member in members}
+    }
     desks = [
-        _party_desk(task, one, name, cohorts, world, public, modalities.get(one.party_id))
+        _party_desk(task, one, name, cohorts, world, public, modalities.get(one.party_id), networks)
         for one in members
     ]
     coordinator.found(lead)
@@ -258,6 +262,7 @@ def _party_desk(
     world: World,
     public: Cohort | None,
     modality: str | None,
+    networks: Mapping[str | None, Network],
 ) -> party.Desk:
     spool = world.workdir / "spool" / run / member.party_id
     spool.mkdir(parents=True, exist_ok=True)
@@ -271,7 +276,7 @@ def _party_desk(
         watch=world.watch,
         code_version=fedcore.__version__,
         cohort=cohorts[member.party_id],
-        network=build(task.model, task.seed, modality=modality, inputs=task.inputs),
+        network=networks[modality],
         spool=spool,
         public=(lambda: public) if public is not None else None,
         modality=modality,

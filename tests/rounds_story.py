@@ -151,7 +151,7 @@ class ByHand:
         changes: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
         """Put a party's update and its signed reply into the exchange; `changes` lie about it."""
-        body = update if isinstance(update, bytes) else codec.encode(update)
+        body = update if isinstance(update, bytes | memoryview) else codec.encode(update)
         ref = sealed.reference(keys.update(party, RUN, invitation.round), body)
         self.store.put_once(ref.key, body)
         reply = Reply(

@@ -130,7 +130,7 @@ class FolderStore:
         with self._translated(key, writing=True):
             self._make_folders(target.parent)
         try:
-            durable.hard_link(path, target)
+            self._link(path, target)
         except OSError:  # taken, another file system, or one without hard links: `_put` says which
             return False
         durable.flush_folder(target.parent)

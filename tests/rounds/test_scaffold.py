@@ -12,7 +12,7 @@ from rounds_story import RUN, Time, hospitals, task_file
 from fedcore.data.cohort import open_cohort
 from fedcore.errors import Refused, RunMismatch
 from fedcore.exchange import codec, keys
-from fedcore.exchange.memory import MemoryStore
+from fedcore.exchange.folder import FolderStore
 from fedcore.params import CONTROL, Params, digest, part
 from fedcore.rounds import party, sealed
 from fedcore.rounds.coordinator.combining import combined_of
@@ -172,18 +172,21 @@ def test_a_party_killed_at_every_write_to_its_disk_ends_with_the_same_bits(
         for name, data in hospitals(tmp_path).items()
     }
 
-    def train(folder: str, store: MemoryStore) -> str:
-        time = Time()
+    def train(folder: str) -> str:
+        time, store = Time(), FolderStore(tmp_path / folder / "exchange")
+        store.prepare()
         place = World(tmp_path / folder, store, time.watch(), wall_clock=time.clock)
         return digest(simulate_cohorts(task, cohorts, place).final)
 
-    whole, store, written = train("whole", MemoryStore()), MemoryStore(), set()
+    whole, written = train("whole"), set()
     for module in (controls, spool, weights):
         monkeypatch.setattr(module, "replace_with", struck(module.replace_with, written, after))
+    body = struck(spool.replace_and_hash, written, after)
+    monkeypatch.setattr(spool, "replace_and_hash", body)
     kills = 0
     while True:
         try:
-            again = train("killed", store)
+            again = train("killed")
             break
         except Killed:
             kills += 1
@@ -194,7 +197,7 @@ def test_a_party_killed_at_every_write_to_its_disk_ends_with_the_same_bits(
 def struck(write, written: set[Path], after: bool):
     """The first write of each file kills the process, before or after it has come to stand."""
 
-    def strike(path, chunks) -> None:
+    def strike(path, chunks):
         if path in written:
             return write(path, chunks)
         written.add(path)
