@@ -61,11 +61,13 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="many-rounds-") as name:
         site = prepared(Path(name), given.parties, given.rounds)
+        before = os.getloadavg()[0]
         looks = list(watched(site))
         if site.wait() != 0:
             sys.exit(site.printed)
         # After the last round the model is registered, which is no part of any round.
         text = table(periods(ledger_of(site)), looks[:-1])
+        text += f"\nLoad of the machine: {before:.1f} before, {os.getloadavg()[0]:.1f} after.\n"
     print(text)
     if given.write:
         written_between(PAGE, "many rounds", text)
