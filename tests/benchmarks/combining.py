@@ -81,7 +81,7 @@ def one_round(parties: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="combining-") as name:
         names = tuple(f"{number:04d}" for number in range(parties))
         world = ByHand(Path(name), parties=names, quorum=parties, store=arriving())
-        body = codec.encode(like_resnet18())
+        body = bytes(codec.encode(like_resnet18()))
         invitation = world.open(codec.decode(body))
         for party in names:
             world.reply(invitation, party, body)
