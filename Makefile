@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check format-check lint types imports house tests test-all format clean
+.PHONY: help demo test check format-check lint types imports house tests test-all bench format clean
 
 help: ## list these words
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -59,6 +59,9 @@ test-all: $(INSTALLED) ## pytest with the tests that take minutes
 
 tests: $(INSTALLED) ## pytest alone
 	@$(PYTEST)
+
+bench: $(INSTALLED) ## own figures beside this machine's limits: under three minutes
+	@$(BIN)/python tests/benchmarks/bench.py
 
 format: $(INSTALLED) ## format all files
 	@$(BIN)/ruff format .

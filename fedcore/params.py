@@ -97,6 +97,25 @@ def norm(params: Mapping[str, Array]) -> float:
     return math.sqrt(sum(_squares(array) for array in arrays if is_float(array)))
 
 
+def finite_norm(params: Mapping[str, Array], leaving_out: str) -> float:
+    """`norm` of what does not begin with `leaving_out`, in the pass that looks for NaN.
+
+    Raises `Refused` as `require_finite` does, of what is left out, too: what is not finite shows
+    in its sum of squares.
+    """
+    squares: list[float] = []
+    for name in sorted(params):
+        array = params[name]
+        if not is_float(array):
+            continue
+        size = _squares(array)
+        if not math.isfinite(size):  # a sum of finite squares may be infinite, too
+            require_finite({name: array})
+        if not name.startswith(leaving_out):
+            squares.append(size)
+    return math.sqrt(sum(squares))
+
+
 def _squares(array: Array) -> float:
     """The sum of squares in float64, block by block to stay in the cache."""
     flat = np.ascontiguousarray(array).reshape(-1)

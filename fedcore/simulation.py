@@ -176,7 +176,7 @@ def _train(
         answers = _answers(lead, {one: desks[one] for one in asked}, number, timeline)
         coordinator.require_quorum(lead, number, answers)
         coordinator.combine(lead, number, answers)
-        _answer_all(desks[owner] for owner in desks if answers.get(owner) != TRAINING)
+        _answer_all((desks[one] for one in desks if answers.get(one) != TRAINING), number)
         done.append(coordinator.record(lead, number, world.watch.clock() - begun))
         coordinator.forget_replaced(lead, number, newest)
         world.on_record(done[-1])
@@ -195,7 +195,7 @@ def _answers(
     while timeline.at_work and list(answers.values()).count(REPLIED) != buffer:
         owner, trained_in = timeline.next_done()
         if buffer is None:
-            _answer_all([desks[owner]])
+            _answer_all([desks[owner]], number)
             answers[owner] = coordinator.ask(lead, number, owner)
         else:
             _answer_open_round(desks[owner], trained_in, number)
@@ -210,10 +210,10 @@ def _answer_open_round(desk: party.Desk, trained_in: int, number: int) -> None:
         party.upload(desk, one)
 
 
-def _answer_all(desks: Iterable[party.Desk]) -> None:
-    """Let every party do the one thing that is asked of it now."""
+def _answer_all(desks: Iterable[party.Desk], number: int = 0) -> None:
+    """Let every party do the one thing that is asked of it now; rounds before are over."""
     for desk in desks:
-        request = party.next_request(desk, until=desk.watch.clock())
+        request = party.next_request(desk, number, until=desk.watch.clock())
         if request is None:  # answered before an interruption
             continue
         if request.kind == "train":

@@ -49,6 +49,7 @@ def _do(comparison: Comparison, workshop: Workshop, word: str, voice: ParentVoic
     cell = None if word == DATA else comparison.cell(word)
     # Only now: torch takes seconds to import, and the parent is to be heard meanwhile.
     from fedcore.comparison.running import prepare, run_cell  # noqa: PLC0415
+    from fedcore.data import decoding_workers  # noqa: PLC0415
 
     def hear(record: Record) -> None:
         voice.tell("round", round=record.round)
@@ -59,7 +60,7 @@ def _do(comparison: Comparison, workshop: Workshop, word: str, voice: ParentVoic
     if cell is not None:
         run_cell(comparison, cell, workshop, hear)
         return
-    workers = max(1, (os.cpu_count() or 2) // 2)
+    workers = decoding_workers(os.cpu_count() or 1)
     for party, one in prepare(comparison, workshop, progress, workers).items():
         voice.tell("data", party=party, **one)
 

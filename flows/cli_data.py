@@ -59,7 +59,7 @@ def _things(cohort: data.Cohort) -> str:
 def _survey(folder: Path, task: TaskFile, state: Path) -> data.Cohort:
     """Read the folder, with a bar on standard error where that is a terminal."""
     console = Console(stderr=True)
-    workers = max(1, (os.cpu_count() or 2) // 2)
+    workers = data.decoding_workers(os.cpu_count() or 1)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         job = bar.add_task("reading", total=None)
         return data.survey_folder(

@@ -183,7 +183,7 @@ def _object(store: ObjectStore, named: str, path: Path) -> bytes:
     What a party sent is for the coordinator alone: it is not shown to the others in this way.
     """
     key = keys.require_key(named.removeprefix(IN_EXCHANGE))
-    if key.startswith(keys.PARTIES):
+    if key.startswith((keys.PARTIES, keys.GROUPS)):
         remedy = "what a party sent is not for the others: name an object of the coordinator's"
         raise ModelError(problem(path, "model.weights", named, remedy))
     try:

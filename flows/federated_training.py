@@ -92,9 +92,13 @@ def run_round(seat: str, number: int, labels: dict[str, str]) -> None:
 def _answers(
     seat: str, number: int, invited: dict[str, str], until: float | None
 ) -> dict[str, str]:
-    """Everybody's answer: of each party by itself, or all as soon as the first few are there."""
+    """Everybody's answer: party by party, group by group, or as soon as the first few are there."""
     if rounds.closes_early(seat):
         return rounds.gather(seat, number, until)
+    groups = rounds.groups(seat, number)
+    if groups:
+        sums = [rounds.sum_group.submit(seat, number, one, until) for one in groups]
+        return {party: answer for one in sums for party, answer in one.result().items()}
     asked = {
         party: rounds.ask_party.submit(seat, number, party, label, until)
         for party, label in invited.items()

@@ -7,11 +7,19 @@ closes however the parent ends, kill -9 included, so no server is left behind.
 
 from __future__ import annotations
 
+import os
 import sys
 
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 
 STARTUP_SECONDS = 180
+# By default, each event of a task run is a transaction of its own. What waits for the next batch
+# when the server is told to stop is written before it does.
+BATCHES = {
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "500",
+}
 
 
 def main() -> None:
@@ -23,6 +31,8 @@ def main() -> None:
     # Only now: importing the server takes seconds, and a configured API needs none.
     from prefect.server.api.server import SubprocessASGIServer  # noqa: PLC0415
 
+    for name, value in BATCHES.items():
+        os.environ.setdefault(name, value)
     server = SubprocessASGIServer()
     server.start(timeout=STARTUP_SECONDS)
     try:

@@ -84,7 +84,8 @@ class Tracking:
         step appears twice. Raises `TrackingAway`; the next call writes what was missed.
         """
         with reaching(self._place):
-            missing = [record for record in records if record.round > self._last_logged()]
+            logged = self._last_logged()
+            missing = [record for record in records if record.round > logged]
             if missing:
                 last = max(record.round for record in missing)
                 points = [point for record in missing for point in of_round(record)]

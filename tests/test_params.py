@@ -220,3 +220,28 @@ def test_gradients_move_floats_and_none_of_batch_norms_statistics():
     names = ["bn.weight", "bn.running_mean", "running_var", "x.num_batches_tracked"]
     state = {name: np.zeros(2, np.float32) for name in names} | {"count": np.zeros(2, np.int64)}
     assert list(params.learned(state)) == ["bn.weight"]
+
+
+def test_the_finite_norm_is_the_norm_of_what_is_not_left_out() -> None:
+    random = np.random.default_rng(3)
+    bounded = {
+        "b": random.standard_normal(20_000).astype(np.float32),
+        "a": random.standard_normal((3, 5)).astype(np.float32),
+        "count": np.array(7, np.int64),
+    }
+    controls = {f"control/{name}": array for name, array in bounded.items()}
+    assert params.finite_norm({**bounded, **controls}, "control/") == params.norm(bounded)
+
+
+@pytest.mark.parametrize("name", ["weight", "control/weight"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_the_finite_norm_refuses_what_is_not_finite_also_where_it_is_left_out(name, value) -> None:
+    odd = {"weight": np.ones(3, np.float32), "control/weight": np.ones(3, np.float32)}
+    odd[name][1] = value
+    with pytest.raises(Refused, match="not_finite"):
+        params.finite_norm(odd, "control/")
+
+
+def test_numbers_too_large_to_be_squared_are_long_and_not_infinite() -> None:
+    with np.errstate(over="ignore"):
+        assert params.finite_norm({"weight": np.array([1e300])}, "control/") == math.inf

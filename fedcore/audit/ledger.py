@@ -36,6 +36,7 @@ class Ledger:
         self._path, self._key, self._clock = path, key, clock
         self._entries: list[Entry] = []
         self._known: dict[bytes, Entry] = {}
+        self._kinds: dict[str, list[Entry]] = {}
         self._size = 0
         with self._opened():
             pass
@@ -72,10 +73,23 @@ class Ledger:
             self._extend(file, missing)
             return len(missing)
 
-    def entries(self) -> list[Entry]:
-        """All entries, oldest first, those of other processes included."""
+    def entries(self, since: int = 0) -> list[Entry]:
+        """All entries from index `since`, oldest first, those of other processes included."""
         with self._opened():
-            return list(self._entries)
+            return self._entries[since:]
+
+    def of_kind(self, kind: str) -> list[Entry]:
+        """All entries of that kind, oldest first; what it costs hangs on their number alone."""
+        with self._opened():
+            return list(self._kinds.get(kind, ()))
+
+    def holds(self, head: Head) -> bool:
+        """Whether the entry of that index and hash stands here; the empty ledger's head always."""
+        with self._opened():
+            newest = self._newest()
+            return head.index < 0 or (
+                head.index <= newest.index and self._entries[head.index].head == head
+            )
 
     def head(self) -> Head:
         """The newest entry's index and hash; index -1 when there is none."""
@@ -156,6 +170,7 @@ class Ledger:
         for entry in entries:
             self._entries.append(entry)
             self._known.setdefault(_meaning(entry.kind, entry.subject), entry)
+            self._kinds.setdefault(entry.kind, []).append(entry)
 
 
 def verify(

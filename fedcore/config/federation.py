@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal, Self
 
@@ -147,6 +148,18 @@ class FederationSection(Section):
     mixing: float = Field(
         0.6, gt=0, le=1, description="share of a fresh party's model in fedasync's next one"
     )
+    combining: Literal["flat", "tree"] = Field(
+        "flat",
+        description="how updates are added up: all by the coordinator, or in groups whose sums it "
+        "adds up (hierarchical aggregation)",
+    )
+    group_size: int | None = Field(
+        None,
+        ge=1,
+        le=5_000,
+        description="parties of a group with combining: tree; by default so many that adding up "
+        "the groups costs as much as one of them",
+    )
     select_by: str = Field("auroc", description="the validation metric that names the best round")
     early_stopping: EarlyStopping | None = Field(None, description="stop without improvement")
 
@@ -223,6 +236,14 @@ class FederationSection(Section):
         """
         share = Decimal(str(self.participation)) * members
         return max(1, int(share.to_integral_value(ROUND_HALF_UP)))
+
+    def group_of(self, parties: int) -> int:
+        """How many of a round's parties are one group of the tree.
+
+        With g in a group, a group adds up g updates and the coordinator N / g sums of twice the
+        bytes; both are the same at g = sqrt(2 N), rounded up.
+        """
+        return self.group_size or math.isqrt(max(2 * parties - 1, 0)) + 1
 
     def images_per_round(self, images: int) -> int:
         """How many images a party that has `images` trains on in a round, repeats counted."""

@@ -49,6 +49,17 @@ def left_aside(federation: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "server_lr", "fedasync steps by mixing and staleness alone: leave it out"
     if strategy in (*ROBUST, "fedasync") and federation.get("weighting") != "equal":
         yield "weighting", f"{strategy} gives each party one vote: write equal, or leave it out"
+    yield from _no_tree(strategy, federation.get("combining", "flat"))
     late = federation.get("late", "next_round" if strategy in ASYNCHRONOUS else "discard")
     if late != "next_round":
         yield "max_staleness", "late updates are lost: leave it out, or write late: next_round"
+
+
+def _no_tree(strategy: str, combining: str) -> Iterator[tuple[str, str]]:
+    """Only sums can be added up in groups, and only where a round waits for its parties."""
+    if strategy in ROBUST:
+        yield "combining", f"{strategy} looks at all updates side by side: write flat"
+    elif strategy in ASYNCHRONOUS:
+        yield "combining", f"a round of {strategy} closes with a few replies: write flat"
+    if combining != "tree":
+        yield "group_size", "all updates are one sum: leave it out, or write combining: tree"

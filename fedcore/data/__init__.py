@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fedcore.data.dataset import MedicalImageDataset
     from fedcore.data.decode import decode_file
     from fedcore.data.images import ArrayImages, ImageSet
+    from fedcore.data.intake import decoding_workers
     from fedcore.data.phantoms import write_demo, write_party
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "ImageSet",
     "MedicalImageDataset",
     "decode_file",
+    "decoding_workers",
     "open_cohort",
     "survey_folder",
     "write_demo",
@@ -35,6 +37,7 @@ _HOMES = {
     "ImageSet": "images",
     "MedicalImageDataset": "dataset",
     "decode_file": "decode",
+    "decoding_workers": "intake",
     "open_cohort": "cohort",
     "survey_folder": "cohort",
     "write_demo": "phantoms",

@@ -55,6 +55,15 @@ class Recipe:
         return f"{steps.version}|{steps.frame}|{self.attribute or ''}"
 
 
+def decoding_workers(cores: int) -> int:
+    """How many processes decode on a machine of so many logical cores.
+
+    Half of them, as they come in pairs that share what decoding needs, but both where there are
+    two: whoever takes in the files only waits meanwhile.
+    """
+    return min(cores, max(2, cores // 2))
+
+
 def list_files(folder: Path) -> tuple[FileId, ...]:
     """Every candidate file under `folder`, sorted by relative path; raises `DataError`."""
     if not folder.is_dir():

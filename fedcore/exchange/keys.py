@@ -11,6 +11,7 @@ from fedcore.errors import InputError, problem
 
 MAX_KEY = 512
 PARTIES = "parties/"
+GROUPS = "groups/"
 SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 
 
@@ -74,6 +75,28 @@ def invitation(run: str, number: int) -> str:
 def combined(run: str, number: int) -> str:
     """Which replies were combined in round `number`, and into what."""
     return f"{rounds_folder(run)}{number:05d}/combined.json"
+
+
+def group_sum(run: str, number: int, group: int, mark: str) -> str:
+    """What a group's updates of round `number` add up to; `mark` stands for who had replied.
+
+    Not under the coordinator's prefix, which parties may read: a sum of few tells of each.
+    """
+    return require_key(f"{_group(run, number, group)}-{mark}.json")
+
+
+def group_body(run: str, number: int, group: int, sha256: str) -> str:
+    """A part of a group's sums in round `number`, by its hash."""
+    return require_key(f"{_group(run, number, group)}-{sha256[:16]}.safetensors")
+
+
+def groups_folder(run: str, number: int) -> str:
+    """The prefix of all that the groups of round `number` add up to."""
+    return f"{GROUPS}{run}/rounds/{number:05d}/"
+
+
+def _group(run: str, number: int, group: int) -> str:
+    return f"{groups_folder(run, number)}group-{group:05d}"
 
 
 def record(run: str, number: int) -> str:

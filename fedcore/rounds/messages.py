@@ -138,7 +138,8 @@ class Reply(Section):
 class Combined(Section):
     """The round's new model, who is in it with which weight, and who is not and why.
 
-    `updates` holds the SHA-256 of each admitted update, `memory` what the strategy goes on with.
+    `updates` holds the SHA-256 of each admitted update, `memory` what the strategy goes on with,
+    `groups` the names of the groups' sums that were added up, of a tree.
     """
 
     run: str
@@ -148,6 +149,7 @@ class Combined(Section):
     weights: dict[str, float]
     updates: dict[str, str]
     absent: dict[str, Reason]
+    groups: tuple[str, ...] = ()
 
 
 class FinalEvaluation(Section):

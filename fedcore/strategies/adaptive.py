@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fedcore.params import Array, Params, learned
-from fedcore.strategies.mean import WeightedMean
-from fedcore.strategies.rule import Contribution, Step
+from fedcore.strategies.rule import Step
 from fedcore.strategies.step import advance
+from fedcore.strategies.summed import Summed
 
 FIRST, SECOND = "first/", "second/"
 Floats = npt.NDArray[np.float64]
@@ -40,15 +40,13 @@ def adagrad(before: Floats, mean: Floats, _: float) -> Floats:
     return before + mean**2
 
 
-class Adaptive:
+class Adaptive(Summed):
     """One of the three variants.
 
     Only what gradients move is stepped so; BatchNorm's statistics and counters move by their mean,
     as a running variance must not become negative. With beta1 = 0 no first moment is remembered.
     With beta1 = 0, beta2 = 1 and lr = 2 * tau, adam and yogi take FedAvg's step.
     """
-
-    keeping = False
 
     def __init__(
         self,
@@ -61,14 +59,10 @@ class Adaptive:
         initial: float | None = None,
     ) -> None:
         """Nothing is added yet; betas in [0, 1], `tau` above 0; v begins at `initial`, or tau^2."""
+        super().__init__()
         self._initial = tau**2 if initial is None else initial
         self._variant, self._lr, self._tau = variant, lr, tau
         self._beta1, self._beta2 = beta1, beta2
-        self._mean = WeightedMean()
-
-    def add(self, contribution: Contribution) -> None:
-        """See `Rule`."""
-        self._mean.add(contribution.update, contribution.weight)
 
     def finish(self, start: Mapping[str, Array], memory: Mapping[str, Array]) -> Step:
         """See `Rule`; both moments are remembered in the dtype of the updates."""

@@ -5,24 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fedcore.params import Array
-from fedcore.strategies.mean import WeightedMean
-from fedcore.strategies.rule import Contribution, Step
+from fedcore.strategies.rule import Step
 from fedcore.strategies.step import advance
+from fedcore.strategies.summed import Summed
 
 
-class Averaging:
+class Averaging(Summed):
     """FedAvg (McMahan et al. 2017), and whatever differs from it at the parties alone."""
-
-    keeping = False
 
     def __init__(self, lr: float = 1.0) -> None:
         """Nothing is added yet; `lr` is the coordinator's learning rate."""
+        super().__init__()
         self._lr = lr
-        self._mean = WeightedMean()
-
-    def add(self, contribution: Contribution) -> None:
-        """See `Rule`."""
-        self._mean.add(contribution.update, contribution.weight)
 
     def finish(self, start: Mapping[str, Array], memory: Mapping[str, Array]) -> Step:
         """See `Rule`; nothing is remembered."""

@@ -17,6 +17,7 @@ from fedcore.strategies.normalised import Normalised
 from fedcore.strategies.robust import Combine, Robust
 from fedcore.strategies.rule import Rule
 from fedcore.strategies.scaffold import Scaffold
+from fedcore.strategies.summed import Summing
 
 
 def _lr(federation: FederationSection, default: float = 1.0) -> float:
@@ -45,7 +46,8 @@ ROBUST: Mapping[str, Combine] = {
     "norm_clipping": lambda updates, said: norm_clipping(updates, said.max_norm),
 }
 
-RULES: Mapping[str, Callable[[FederationSection], Rule]] = {
+# What can be added up in groups.
+SUMS: Mapping[str, Callable[[FederationSection], Summing]] = {
     "fedavg": lambda said: Averaging(_lr(said)),
     "fedavgm": lambda said: Momentum(_lr(said), said.server_momentum),
     "fedadam": lambda said: _adaptive(adam, said),
@@ -54,12 +56,15 @@ RULES: Mapping[str, Callable[[FederationSection], Rule]] = {
     "fedprox": lambda said: Averaging(_lr(said)),
     "fednova": lambda said: Normalised(_lr(said)),
     "scaffold": lambda said: Scaffold(_lr(said)),
-    "fedbuff": lambda said: Buffered(said.staleness_exponent, _lr(said)),
-    "fedasync": lambda said: Mixed(said.mixing, said.staleness_exponent),
     "fedbn": lambda said: Averaging(_lr(said)),
     "fedper": lambda said: Averaging(_lr(said)),
     "fedrep": lambda said: Averaging(_lr(said)),
     "ditto": lambda said: Averaging(_lr(said)),
+}
+
+ASYNCHRONOUS: Mapping[str, Callable[[FederationSection], Rule]] = {
+    "fedbuff": lambda said: Buffered(said.staleness_exponent, _lr(said)),
+    "fedasync": lambda said: Mixed(said.mixing, said.staleness_exponent),
 }
 
 
@@ -67,4 +72,14 @@ def rule_for(federation: FederationSection) -> Rule:
     """A fresh rule for one round."""
     if federation.strategy in ROBUST:
         return Robust(federation, ROBUST[federation.strategy], _lr(federation))
-    return RULES[federation.strategy](federation)
+    if federation.strategy in ASYNCHRONOUS:
+        return ASYNCHRONOUS[federation.strategy](federation)
+    return summing_rule_for(federation)
+
+
+def summing_rule_for(federation: FederationSection) -> Summing:
+    """A fresh rule for one group of a round, or for joining the groups of one.
+
+    `KeyError` for a strategy that is no sum; the task file has none with `combining: tree`.
+    """
+    return SUMS[federation.strategy](federation)

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from fedcore.params import Array, Params, learned, part, prefixed
-from fedcore.strategies.mean import WeightedMean
-from fedcore.strategies.rule import Contribution, Step
+from fedcore.strategies.rule import Step
 from fedcore.strategies.step import advance
+from fedcore.strategies.summed import Summed
 
 VELOCITY = "velocity/"
 
 
-class Momentum:
+class Momentum(Summed):
     """FedAvgM (Hsu et al. 2019, "Measuring the Effects of Non-Identical Data Distribution").
 
     velocity = momentum * velocity + mean; model += lr * velocity. Without momentum nothing is
@@ -22,16 +22,10 @@ class Momentum:
     BatchNorm's statistics and counters move by their mean.
     """
 
-    keeping = False
-
     def __init__(self, lr: float, momentum: float) -> None:
         """Nothing is added yet; `momentum` in [0, 1)."""
+        super().__init__()
         self._lr, self._momentum = lr, momentum
-        self._mean = WeightedMean()
-
-    def add(self, contribution: Contribution) -> None:
-        """See `Rule`."""
-        self._mean.add(contribution.update, contribution.weight)
 
     def finish(self, start: Mapping[str, Array], memory: Mapping[str, Array]) -> Step:
         """See `Rule`; the velocity is remembered in the dtype of the updates."""

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from fedcore.params import CONTROL, Array, Params, part, prefixed, scale
-from fedcore.strategies.mean import WeightedMean
 from fedcore.strategies.rule import Contribution, Step
 from fedcore.strategies.step import advance
+from fedcore.strategies.summed import Partial, Summed
 
-EVERYONE = "everyone"
+EVERYONE, TAKING_PART = "everyone", "taking_part"
 
 
-class Scaffold:
+class Scaffold(Summed):
     """SCAFFOLD (Karimireddy et al. 2020, "Stochastic Controlled Averaging"), algorithm 1.
 
     model += lr * mean of the updates; c += |S| / N * mean of the controls' changes, over the |S|
@@ -26,19 +27,29 @@ class Scaffold:
     c is remembered as `control/NAME`, and `everyone` is the weight that it is relative to.
     """
 
-    keeping = False
-
     def __init__(self, lr: float) -> None:
         """Nothing is added yet; `lr` is the coordinator's learning rate."""
+        super().__init__()
         self._lr = lr
-        self._mean = WeightedMean()
         self._taking_part, self._everyone = 0.0, 1.0
 
     def add(self, contribution: Contribution) -> None:
         """See `Rule`; the update holds the change of the party's control as `control/NAME`."""
-        self._mean.add(contribution.update, contribution.weight)
+        super().add(contribution)
         self._taking_part += contribution.weight
         self._everyone = contribution.everyone
+
+    def partial(self) -> Partial:
+        """See `Summing`."""
+        own = {TAKING_PART: self._taking_part, EVERYONE: self._everyone}
+        sums = super().partial()
+        return replace(sums, notes={**sums.notes, **own})
+
+    def join(self, partial: Partial) -> None:
+        """See `Summing`."""
+        super().join(partial)
+        self._taking_part += float(partial.notes[TAKING_PART])
+        self._everyone = float(partial.notes[EVERYONE])
 
     def finish(self, start: Mapping[str, Array], memory: Mapping[str, Array]) -> Step:
         """See `Rule`."""

@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,8 @@ class Checkpoint:
         say: Callable[[str], None] = _silent,
     ) -> None:
         """Save every so many seconds by `clock`; `say` hears what cannot be read or written."""
-        self._folder, self._bound = folder, dict(bound)
+        self._folder, self._given = folder, dict(bound)
+        self._own: Callable[[], Bound] = dict
         self._every, self._clock, self._say = every, clock, say
         self._wait = every
         self._last = clock()
@@ -67,12 +69,14 @@ class Checkpoint:
             return None
         return number if isinstance(number, int) else None
 
-    def find(self, bound: Bound) -> Saved | None:
+    def find(self, bound: Callable[[], Bound]) -> Saved | None:
         """What was saved of this training; all else in the folder is removed.
 
-        `bound` is what only the training itself knows (weights it starts from, hardware).
+        `bound` says what only the training itself knows (weights it starts from, hardware). It is
+        asked once there is something to compare or to save: most rounds end before, and it hashes
+        the whole model.
         """
-        self._bound.update(bound)
+        self._own = cache(bound)
         note = self._note()
         saved = self._fitting(note) if note is not None else None
         if saved is None:
@@ -99,6 +103,10 @@ class Checkpoint:
         """Leave nothing behind; the folder stays."""
         durable.discard(self._folder / NOTE)
         self._remove_numbers(keep="")
+
+    @property
+    def _bound(self) -> dict[str, str | int]:
+        return {**self._given, **self._own()}
 
     def _write(self, step: int, body: memoryview) -> None:
         """The numbers under a new name, then the note, then the older numbers go."""

@@ -22,7 +22,7 @@ from fedcore.training import moment
 from fedcore.training.alternation import alternating
 from fedcore.training.batches import Feed, draws, require_batches, require_usable
 from fedcore.training.carried import Carried
-from fedcore.training.checkpoint import Checkpoint
+from fedcore.training.checkpoint import Bound, Checkpoint
 from fedcore.training.corrections import Toward, corrections_for
 from fedcore.training.freezing import freeze
 from fedcore.training.hardware import Hardware, this_machine
@@ -99,8 +99,9 @@ def train_round(  # noqa: PLR0913 (most have a default)
         steps = plan.steps_per_round(len(images))
         kept = _Kept(checkpoint, training)
         own: dict[str, str | int] = {"party": party_id, "round": number, "images": len(images)}
-        bits = _bits_of(task, start, before, machine) | {"offsets": digest(offsets)}
-        begun = kept.take_up(own | bits)
+        begun = kept.take_up(
+            lambda: own | _bits_of(task, start, before, machine) | {"offsets": digest(offsets)}
+        )
         rates = _rates(plan, number, steps)
         feed = Feed(images, plan, machine)
         row = draws(plan, len(images), party_id, number, before.steps)
@@ -144,7 +145,7 @@ class _Kept:
     def __init__(self, checkpoint: Checkpoint | None, training: _Training) -> None:
         self._checkpoint, self._training = checkpoint, training
 
-    def take_up(self, bound: Mapping[str, str | int]) -> int:
+    def take_up(self, bound: Callable[[], Bound]) -> int:
         """Go back to where it stood; the number of steps that are done."""
         saved = self._checkpoint.find(bound) if self._checkpoint else None
         if saved is None:

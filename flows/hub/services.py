@@ -89,16 +89,16 @@ def _python() -> dict[str, str]:
 
 
 def _prefect_environ(hub: Hub) -> dict[str, str]:
-    home = hub.home / "prefect"
-    base = hub.settings.url("prefect")
+    home, settings = hub.home / "prefect", hub.settings
+    base = settings.url("prefect")
     return _python() | {
         "PREFECT_HOME": str(home),
         "PREFECT_API_DATABASE_CONNECTION_URL": _url(
             hub, "postgresql+asyncpg", PREFECT, f"sqlite+aiosqlite:///{home / 'prefect.db'}"
         ),
         "PREFECT_SERVER_API_AUTH_STRING": hub.secrets.pair("prefect").auth_string,
-        "PREFECT_SERVER_API_HOST": hub.settings.host,
-        "PREFECT_SERVER_API_PORT": str(hub.settings.ports["prefect"]),
+        "PREFECT_SERVER_API_HOST": settings.host,
+        "PREFECT_SERVER_API_PORT": str(settings.ports["prefect"]),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": base,
         # A copy of the page is written there: the installed package is not ours to change.
@@ -114,6 +114,9 @@ def _prefect_environ(hub: Hub) -> dict[str, str]:
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
         "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "500",
+        # By itself, Prefect forgets events after a week and keeps all else for ever.
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(86400 * settings.prefect_days),
         "DO_NOT_TRACK": "1",
     }
 

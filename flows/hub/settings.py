@@ -27,6 +27,9 @@ class HubSettings(Section):
     key: str | None = Field(None, description="the certificate's private key, a PEM file")
     ca: str | None = Field(None, description="who signed the certificate, if nobody public did")
     allow_plain_http: bool = Field(False, description="speak http to other machines")
+    prefect_days: int = Field(
+        90, ge=1, le=36_500, description="for how long Prefect shows flow runs that have ended"
+    )
 
     @field_validator("host")
     @classmethod

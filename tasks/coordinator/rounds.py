@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fedcore.rounds import coordinator
 from fedcore.rounds.messages import line
-from tasks.coordinator import tables
+from tasks.coordinator import leaves, tables
 from tasks.coordinator.desk import desk_at
 from tasks.options import step
 from tasks.voices import voice_of
@@ -46,6 +46,21 @@ def closes_early(seat: str) -> bool:
 def gather(seat: str, number: int, until: float | None) -> dict[str, str]:
     """Wait until enough replies are there; every party's answer: `replied`, `training`, ..."""
     return coordinator.gather(desk_at(seat), number, until)
+
+
+def groups(seat: str, number: int) -> list[int]:
+    """The numbers of the round's groups; none where all updates are one sum."""
+    return coordinator.groups(desk_at(seat), number)
+
+
+@step("round-{number:03d} · group {group} · replies and sum")
+def sum_group(seat: str, number: int, group: int, until: float | None) -> dict[str, str]:
+    """Wait for a group's replies and have a process add them up; every party's answer."""
+    desk = desk_at(seat)
+    answers = coordinator.ask_group(desk, number, group, until)
+    if coordinator.summed(desk, number, group, answers) is None:
+        leaves.add_up(seat, number, group, answers)
+    return answers
 
 
 @step("round-{number:03d} · combine")

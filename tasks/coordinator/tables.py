@@ -1,7 +1,8 @@
 """The rounds as tables on Prefect's page: each once, and never a reason to stop.
 
 Which rounds there are is read from the exchange, and which of them Prefect shows already from
-Prefect; so what it missed while it was away is shown at the next chance, whoever makes it.
+Prefect; so what it missed while it was away is shown at the next chance, whoever makes it. A
+process asks about each round until it has seen its table, and about all of them at the end.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ PATIENCE = 5.0  # seconds for one answer
 PAUSE = 10.0
 PAGE = 100  # keys in one question
 _LINE = QuickLine(PATIENCE)
+_SEEN: dict[str, set[str]] = {}  # by flow run: the keys of the tables that Prefect has for sure
 
 
 def show(seat: str) -> bool:
@@ -51,6 +53,7 @@ def show(seat: str) -> bool:
 def show_all(seat: str) -> None:
     """`show` at the end of a training: where the voice is patient, until Prefect is back."""
     voice = voice_of(seat)
+    _SEEN.clear()
     while not show(seat) and voice.patient:
         voice.say("Prefect does not answer: the rounds' tables are made when it is back")
         voice.pause(PAUSE)
@@ -59,7 +62,8 @@ def show_all(seat: str) -> None:
 def _make_missing(
     api: SyncPrefectClient, mine: UUID, done: Sequence[Record], task: TaskFile
 ) -> None:
-    wanted = {key_of(record): record for record in done}
+    seen = _SEEN.setdefault(str(mine), set())
+    wanted = {key: record for record in done if (key := key_of(record)) not in seen}
     for start in range(0, len(wanted), PAGE):
         keys = list(wanted)[start : start + PAGE]
         found = api.read_artifacts(
@@ -71,6 +75,7 @@ def _make_missing(
         for key in keys:
             if key not in known:
                 api.create_artifact(_artifact(mine, key, wanted[key], task))
+            seen.add(key)
 
 
 def _artifact(mine: UUID, key: str, record: Record, task: TaskFile) -> ArtifactCreate:

@@ -11,6 +11,7 @@ import fedcore
 from fedcore.config.policy import EVERYTHING
 from fedcore.data.cohort import open_cohort
 from fedcore.data.cohort_record import Cohort
+from fedcore.data.intake import decoding_workers
 from fedcore.errors import NotAllowed
 from fedcore.exchange import keys
 from fedcore.models.catalogue import build
@@ -26,7 +27,7 @@ def cohort_at(seat: str) -> Cohort:
     place = Seat.load(seat)
     told = partial(_told, seat)
     folder = Path(place.data or ".")
-    workers = max(1, (os.cpu_count() or 2) // 2)
+    workers = decoding_workers(os.cpu_count() or 1)
     state = place.folder / "cache" / place.owner
     frozen = place.folder / "runs" / place.run / f"{place.name}.contents"
     task = place.task.seen_by(place.modality)

@@ -255,3 +255,19 @@ def test_an_empty_ledger_has_no_head_and_a_person_can_read_an_entry(tmp_path):
     assert verify(ledger.path, KEY.public, ledger.head()) == []
     line = ledger.append("update_sent", {"round": 3, "bytes": 12}).describe()
     assert line == "#0 2023-11-14T22:13:20.000+00:00 update_sent bytes=12 round=3"
+
+
+def test_a_part_a_kind_and_a_head_are_found_and_those_of_other_writers_too(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    ours, theirs = opened(path), opened(path)
+    for number in range(4):
+        (ours if number % 2 else theirs).append("even" if number % 2 == 0 else "odd", {"n": number})
+
+    assert [entry.subject["n"] for entry in ours.of_kind("even")] == [0, 2]
+    assert ours.of_kind("never") == []
+    assert ours.entries(3) == ours.entries()[3:]
+    assert ours.entries(9) == []
+    assert all(ours.holds(entry.head) for entry in theirs.entries())
+    assert ours.holds(Head(-1, ""))
+    assert not ours.holds(Head(1, ours.head().hash))
+    assert not ours.holds(Head(4, ours.head().hash))

@@ -54,18 +54,28 @@ def like_resnet18() -> Params:
     return update
 
 
-def row(update: Params, name: str, turns: int) -> str:
+def speeds(update: Params, name: str, turns: int) -> dict[str, float]:
+    """GB/s of packing, unpacking, and unpacking and adding; and bytes as a share of float32's."""
     size = sum(array.nbytes for array in update.values())
     packed = packing.pack(update, name, 0.01, 0)
     unpacked = packing.Unpacked(packed, name, schema(update))
     mean = WeightedMean()
-    packing_speed = speed(lambda: packing.pack(update, name, 0.01, 0), size, turns)
-    reading = speed(lambda: dict(unpacked), size, turns)
-    adding = speed(lambda: mean.add(unpacked, 1.0), size, turns)
-    share = len(codec.encode(packed)) / size
+    return {
+        "share": len(codec.encode(packed)) / size,
+        "pack": speed(lambda: packing.pack(update, name, 0.01, 0), size, turns),
+        "unpack": speed(lambda: dict(unpacked), size, turns),
+        "add": speed(lambda: mean.add(unpacked, 1.0), size, turns),
+    }
+
+
+def row(update: Params, name: str, turns: int) -> str:
+    found = speeds(update, name, turns)
     if name == "float32":  # nothing is done
-        return f"| `{name}` | {share:.3f} | | | {adding:.1f} |\n"
-    return f"| `{name}` | {share:.3f} | {packing_speed:.1f} | {reading:.1f} | {adding:.1f} |\n"
+        return f"| `{name}` | {found['share']:.3f} | | | {found['add']:.1f} |\n"
+    return (
+        f"| `{name}` | {found['share']:.3f} | {found['pack']:.1f} | {found['unpack']:.1f} "
+        f"| {found['add']:.1f} |\n"
+    )
 
 
 def speed(act: Callable[[], object], size: int, turns: int) -> float:

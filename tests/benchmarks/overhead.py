@@ -72,20 +72,25 @@ def _track_seconds(database: Path) -> list[float]:
 def main() -> None:
     """Run both, print means as JSON."""
     given = options(__doc__, parties=2, rounds=14).parse_args()
-    names = tuple(str(number) for number in range(1, given.parties + 1))
+    found = figures(given.parties, given.rounds)
+    print(json.dumps({key: round(value, 3) for key, value in found.items()}, indent=1))
+
+
+def figures(parties: int, count: int) -> dict[str, float]:
+    """Means over the rounds but the first ones."""
+    names = tuple(str(number) for number in range(1, parties + 1))
     with tempfile.TemporaryDirectory(prefix="overhead-") as name:
-        plain = statistics.mean(simulated(Path(name) / "simulated", names, given.rounds))
-        rounds, track = scheduled(Path(name) / "scheduled", names, given.rounds)
+        plain = statistics.mean(simulated(Path(name) / "simulated", names, count))
+        rounds, track = scheduled(Path(name) / "scheduled", names, count)
     whole, mlflow = statistics.mean(rounds), sum(track) / len(rounds)
-    figures = {
-        "parties": given.parties,
+    return {
+        "parties": parties,
         "simulated round, s": plain,
         "scheduled round, s": whole,
         "MLflow per round, s": mlflow,
         "Prefect and processes per round, s": whole - mlflow - plain,
-        "overhead per round and party, s": (whole - plain) / given.parties,
+        "overhead per round and party, s": (whole - plain) / parties,
     }
-    print(json.dumps({key: round(value, 3) for key, value in figures.items()}, indent=1))
 
 
 if __name__ == "__main__":

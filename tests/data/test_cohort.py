@@ -17,7 +17,7 @@ from fedcore.data.cohort import open_cohort, survey_folder
 from fedcore.data.contract import contract_hash
 from fedcore.data.facts import Facts, Verdict
 from fedcore.data.index import FileId
-from fedcore.data.intake import Known
+from fedcore.data.intake import Known, decoding_workers
 from fedcore.data.labels import Label
 from fedcore.data.samples import Sample, give_splits, sort_out
 from fedcore.errors import ContractBroken
@@ -149,6 +149,10 @@ def test_worker_processes_find_what_one_process_finds(tmp_path):
     assert helped.contract_hash == alone.contract_hash
     assert helped.quarantine == alone.quarantine == {"unreadable": 1}
     assert images_of(helped) == images_of(alone)
+
+
+def test_two_cores_decode_together_and_more_leave_half_to_whoever_else_works_there():
+    assert [decoding_workers(cores) for cores in (1, 2, 3, 4, 16)] == [1, 2, 2, 2, 8]
 
 
 def test_scanners_are_counted_and_no_patient_is_kept_in_the_state_folder(tmp_path):

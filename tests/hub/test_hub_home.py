@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import stat
+from datetime import timedelta
 
 import pytest
+from prefect.settings import Settings
 
 from fedcore.errors import InputError
 from flows.hub.database import VARIABLE
@@ -125,3 +127,21 @@ def test_a_hub_with_records_in_sqlite_is_not_moved_to_an_empty_postgresql_unaske
     with pytest.raises(InputError, match=r"FEDCORE_DATABASE_URL .*in SQLite already"):
         prepared(Wish(hub.home), environ, lambda _: None)
     assert not hub.secrets.database
+
+
+def test_prefect_forgets_ended_flow_runs_after_as_many_days_as_the_hub_says(tmp_path, monkeypatch):
+    Hub.create(tmp_path / "a")
+    kept = tmp_path / "a" / "hub.json"
+    content = json.loads(kept.read_text())
+    kept.write_text(json.dumps({**content, "prefect_days": 0}))
+    with pytest.raises(InputError, match="prefect_days"):
+        Hub.load(tmp_path / "a")
+
+    for days in (90, 30):
+        kept.write_text(json.dumps({**content, "prefect_days": days}))
+        (prefect,) = (one for one in services(Hub.load(tmp_path / "a")) if one.name == "prefect")
+        for name, value in prefect.environ.items():
+            monkeypatch.setenv(name, value)
+        vacuum = Settings().server.services.db_vacuum
+        assert vacuum.retention_period == timedelta(days=days)
+        assert vacuum.enabled_vacuum_types >= {"events", "flow_runs"}

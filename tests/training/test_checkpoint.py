@@ -261,7 +261,7 @@ def test_one_checkpoint_is_kept_and_removing_leaves_nothing(kept, tmp_path):
         one.save(step, {"a": np.full(3, step)})
     assert len(files(tmp_path, "here")) == 2
     again = kept("here")
-    saved = again.find({})
+    saved = again.find(dict)
     assert (saved.step, saved.arrays["a"].tolist()) == (3, [3, 3, 3])
     again.remove()
     assert files(tmp_path, "here") == []

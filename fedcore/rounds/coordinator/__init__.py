@@ -16,6 +16,7 @@ from fedcore.rounds.coordinator.combining import combine
 from fedcore.rounds.coordinator.desk import Desk
 from fedcore.rounds.coordinator.forgetting import forget_replaced
 from fedcore.rounds.coordinator.gathering import gather, hear
+from fedcore.rounds.coordinator.grouping import ask_group, groups, sum_group, summed
 from fedcore.rounds.coordinator.opening import adopt_initial_model, found, welcome
 from fedcore.rounds.coordinator.resuming import finished, goes_on, records, remembered
 from fedcore.rounds.coordinator.statistics import (
@@ -30,6 +31,7 @@ __all__ = [
     "Desk",
     "adopt_initial_model",
     "ask",
+    "ask_group",
     "await_score",
     "await_statistics",
     "combine",
@@ -41,6 +43,7 @@ __all__ = [
     "gather",
     "gather_statistics",
     "goes_on",
+    "groups",
     "hear",
     "invite",
     "pool_statistics",
@@ -51,6 +54,8 @@ __all__ = [
     "request_final_test",
     "require_quorum",
     "scorers",
+    "sum_group",
+    "summed",
     "telling_parties",
     "welcome",
 ]

@@ -19,10 +19,10 @@ from fedcore.params import (
     Array,
     Params,
     Schema,
+    finite_norm,
     learned,
     norm,
     prefixed,
-    require_finite,
     schema,
 )
 from fedcore.rounds import sealed
@@ -163,9 +163,7 @@ class Admission:
         return _unpacked(codec.Tensors.from_file(path), expected, agreed.codec)
 
     def _require_fit(self, party: str, update: Mapping[str, Array]) -> None:
-        require_finite(update)
-        bounded = {name: update[name] for name in update if not name.startswith(CONTROL)}
-        if norm(bounded) > self.longest * NORM_SLACK:
+        if finite_norm(update, leaving_out=CONTROL) > self.longest * NORM_SLACK:
             raise Refused("norm", f"the update of {party} is longer than {self.longest:g}")
 
     def _require_variances(self, party: str, update: Mapping[str, Array]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from fedcore.errors import NotThere, Refused
 from fedcore.exchange import codec, keys
@@ -11,15 +12,26 @@ from fedcore.rounds import sealed
 from fedcore.rounds.coordinator.admission import Admission, admission_of
 from fedcore.rounds.coordinator.asking import invitation_of, reply_of, require_quorum
 from fedcore.rounds.coordinator.desk import Desk
+from fedcore.rounds.coordinator.grouping import (
+    group_answers,
+    join,
+    name_of,
+    sum_group,
+    verdicts_of,
+)
 from fedcore.rounds.messages import Combined, Invitation, ObjectRef, Reply
-from fedcore.strategies import Step, rule_for
+from fedcore.strategies import Step, rule_for, summing_rule_for
+
+# The fields of `Combined` that say who is in it.
+Said = dict[str, Any]
 
 
 def combine(desk: Desk, number: int, answers: Mapping[str, str]) -> Combined:
     """Make round `number`'s global model of the replies that `answers` names.
 
     Replies are taken in the order of party ids, whatever the order of arrival, so the model is
-    the same to the bit; one update is in memory at a time. Raises `QuorumNotMet` when none is
+    the same to the bit; one update is in memory at a time. With `combining: tree` the groups' sums
+    that stand are used. Raises `QuorumNotMet` when none is
     admitted.
     """
     desk.fence.require()
@@ -33,10 +45,8 @@ def combine(desk: Desk, number: int, answers: Mapping[str, str]) -> Combined:
 
 def _combine_now(desk: Desk, invitation: Invitation, answers: Mapping[str, str]) -> Combined:
     """Combine, publish the model, then the decision; the decision that stands."""
-    number = invitation.round
-    start = codec.decode(sealed.fetch(desk.store, invitation.weights))
-    admission = admission_of(desk, invitation, start)
-    step = _step(admission, start, answers)
+    number, tree = invitation.round, desk.task.federation.combining == "tree"
+    step, said = (_by_groups if tree else _flat)(desk, invitation, answers)
     require_finite(step.model)
     require_finite(step.memory)
     mine = Combined(
@@ -44,11 +54,37 @@ def _combine_now(desk: Desk, invitation: Invitation, answers: Mapping[str, str])
         round=number,
         model=_publish(desk, keys.numbered_model, number, step.model),
         memory=_publish(desk, keys.numbered_memory, number, step.memory) if step.memory else None,
-        weights=admission.weights,
-        updates={party: reply.update.sha256 for party, reply in admission.replies.items()},
-        absent=admission.absent,
+        **said,
     )
     return sealed.settle(desk.store, keys.combined(desk.run, number), mine, desk.key)
+
+
+def _flat(desk: Desk, invitation: Invitation, answers: Mapping[str, str]) -> tuple[Step, Said]:
+    """All updates as one sum, or whatever else the strategy makes of them."""
+    start = codec.decode(sealed.fetch(desk.store, invitation.weights))
+    admission = admission_of(desk, invitation, start)
+    step = _step(admission, start, answers)
+    updates = {party: reply.update.sha256 for party, reply in admission.replies.items()}
+    return step, {"weights": admission.weights, "updates": updates, "absent": admission.absent}
+
+
+def _by_groups(desk: Desk, invitation: Invitation, answers: Mapping[str, str]) -> tuple[Step, Said]:
+    """The sums of the groups, in their order; those that nobody has made by now are made first."""
+    of_group = group_answers(desk, invitation.round, answers)
+    sums = [sum_group(desk, invitation.round, group, one) for group, one in of_group.items()]
+    verdicts = {party: word for one in sums for party, word in verdicts_of(one).items()}
+    require_quorum(desk, invitation.round, verdicts)
+    rule = summing_rule_for(desk.task.federation)
+    join(desk, sums, rule)
+    # As views of the body: a copy beside it and the sums would be the most memory of the round.
+    start = codec.Lazy(codec.Tensors.from_bytes(sealed.fetch(desk.store, invitation.weights)))
+    names = (name_of(desk, invitation.round, group, one) for group, one in of_group.items())
+    return rule.finish(start, _memory(desk, invitation)), {
+        "weights": {party: weight for one in sums for party, weight in one.weights.items()},
+        "updates": {party: sha256 for one in sums for party, sha256 in one.updates.items()},
+        "absent": {party: reason for one in sums for party, reason in one.absent.items()},
+        "groups": tuple(names),
+    }
 
 
 def _step(admission: Admission, start: Params, answers: Mapping[str, str]) -> Step:

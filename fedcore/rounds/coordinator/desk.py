@@ -27,6 +27,23 @@ def unseen(_: str) -> str:
     return ""
 
 
+class Welcomed:
+    """The public keys that the ledger says parties were welcomed with, each entry read once."""
+
+    def __init__(self) -> None:
+        """Nothing is read yet."""
+        self._keys: dict[str, str] = {}
+        self._read = 0
+
+    def keys(self, ledger: Ledger) -> Mapping[str, str]:
+        """By party id; several threads may ask."""
+        for entry in ledger.entries(self._read):
+            if entry.kind == "party_welcomed":
+                self._keys[entry.subject["party"]] = entry.subject["key"]
+            self._read = max(self._read, entry.index + 1)
+        return self._keys
+
+
 @dataclass(frozen=True)
 class Desk:
     """`pinned` maps party ids to public keys that the party file demands of them.
@@ -50,6 +67,7 @@ class Desk:
     memory: dict[str, Section] = field(default_factory=dict, repr=False, compare=False)
     fence: Fence | Unfenced = field(default_factory=Unfenced)
     seen: Callable[[str], str] = unseen
+    welcomed: Welcomed = field(default_factory=Welcomed, repr=False, compare=False)
 
     @property
     def guest(self) -> Member:
@@ -92,7 +110,7 @@ class Desk:
         A hello lies under the party's own prefix, where only its credentials can write; the
         ledger holds the key that was trusted on first use, and no other is accepted after that.
         """
-        known = self.pinned.get(party) or self._welcomed().get(party)
+        known = self.pinned.get(party) or self.welcomed.keys(self.ledger).get(party)
         return known or sealed.writer_of(self.store, keys.hello(party, self.run))
 
     def hello(self, party: str) -> Hello | None:
@@ -113,7 +131,7 @@ class Desk:
         key = keys.refusal(party, self.run)
         if key not in self.memory and not self.store.exists(key):
             return None
-        known = self.pinned.get(party) or self._welcomed().get(party)
+        known = self.pinned.get(party) or self.welcomed.keys(self.ledger).get(party)
         try:
             if known is None:
                 said = self.store.exists(keys.hello(party, self.run))
@@ -181,10 +199,9 @@ class Desk:
         if hello.kept_home != guests.kept_home:
             raise Refused("other_network", "it keeps other parameters at home; update fedcore")
 
-    def _welcomed(self) -> dict[str, str]:
-        """The public keys that the ledger says parties were welcomed with."""
-        story = self.ledger.story()
-        return {one["party"]: one["key"] for kind, one in story if kind == "party_welcomed"}
+    def known_keys(self) -> dict[str, str]:
+        """The public keys of all parties that were welcomed by now or are pinned."""
+        return {**self.welcomed.keys(self.ledger), **self.pinned}
 
 
 def mismatch(desk: Desk, party: str, refused: Refused) -> RunMismatch:

@@ -40,7 +40,7 @@ def take_over(desk: Desk) -> None:
     Raises `LedgerBroken` when the two went different ways.
     """
     parts = published(desk.store, desk.run)
-    if not parts or _knows(desk, _last(desk.store, parts[-1])):
+    if not parts or desk.ledger.holds(_last(desk.store, parts[-1])):
         return
     try:
         desk.ledger.adopt(lines_of(desk.store, parts))
@@ -97,17 +97,16 @@ def with_own(heads: dict[str, LedgerHead], own: LedgerHead | None) -> dict[str, 
 
 def _publish(desk: Desk, key: str, before: Head) -> LedgerHead | None:
     """Write the entries after `before`, or follow the part that stands; the head of it."""
-    if not _knows(desk, before):
+    if not desk.ledger.holds(before):
         raise _elsewhere(desk, key, before)
-    entries = desk.ledger.entries()
-    since = entries[before.index + 1 :]
+    since = desk.ledger.entries(before.index + 1)
     if not since:
-        return LedgerHead(index=before.index, hash=before.hash) if entries else None
+        return LedgerHead(index=before.index, hash=before.hash) if before.index >= 0 else None
     try:
         desk.store.put_once(key, b"".join(entry.line + b"\n" for entry in since))
     except Conflict:
         standing = _last(desk.store, key)
-        if not _knows(desk, standing):
+        if not desk.ledger.holds(standing):
             raise _elsewhere(desk, key, standing) from None
         return LedgerHead(index=standing.index, hash=standing.hash)
     return LedgerHead(index=since[-1].head.index, hash=since[-1].head.hash)
@@ -130,11 +129,6 @@ def _last(store: ObjectStore, key: str) -> Head:
         return Head(-1, "")
     except Refused as odd:
         raise LedgerBroken(f"{key}: its last line is no entry ({odd.detail})", 0) from None
-
-
-def _knows(desk: Desk, head: Head) -> bool:
-    entries = desk.ledger.entries()
-    return head.index < len(entries) and (head.index < 0 or entries[head.index].head == head)
 
 
 def _went_back(before: LedgerHead, now: LedgerHead) -> bool:

@@ -14,6 +14,7 @@ from fedcore.rounds import sealed
 from fedcore.rounds.coordinator.desk import Desk, mismatch
 from fedcore.rounds.coordinator.ledger_parts import publish_opening, take_over
 from fedcore.rounds.messages import Agreement, Hello, Member, ObjectRef, Refusal
+from fedcore.rounds.terms import LOOK_EVERY
 
 
 def found(desk: Desk) -> Agreement:
@@ -96,14 +97,19 @@ def welcome(desk: Desk) -> dict[str, Hello]:
     until = None if limit is None else desk.watch.clock() + limit
     quorum = desk.quorum
     refused: list[RunMismatch] = []
+    look_at = desk.watch.clock()
     for member in sorted(desk.members, key=lambda one: one.role):
         wait_until = None if member.role == "guest" else until
+        refuses = False
         try:
-            _await_word(desk, member, wait_until)
+            refuses = _await_word(desk, member, wait_until)
         except Refused as wrong:
             refused.append(mismatch(desk, member.party_id, wrong))
-        if _impossible(desk, quorum):
-            break
+        # All are looked at, so among a thousand not after each.
+        if refuses or desk.watch.clock() >= look_at:
+            look_at = desk.watch.clock() + LOOK_EVERY
+            if _impossible(desk, quorum):
+                break
     if refused and len(desk.members) - len(refused) < quorum:
         raise refused[0]
     hellos = desk.hellos()
@@ -137,8 +143,8 @@ def _require_promise_in_each_modality(desk: Desk, hellos: dict[str, Hello]) -> N
             raise TaskFileError(problem("the task file", field, value, remedy))
 
 
-def _await_word(desk: Desk, member: Member, until: float | None) -> None:
-    """Wait for a party's hello or its refusal; raise `QuorumNotMet` for the guest's refusal."""
+def _await_word(desk: Desk, member: Member, until: float | None) -> bool:
+    """Wait for a party's hello or refusal; whether it refuses. `QuorumNotMet` for the guest's."""
     party = member.party_id
 
     def word() -> Hello | Refusal | None:
@@ -152,6 +158,7 @@ def _await_word(desk: Desk, member: Member, until: float | None) -> None:
             f"{member.label} refuses the training ({answer.reason}: {answer.sentence}), and it is "
             "to bring the initial model: agree with it and start a new training with --run NAME"
         )
+    return isinstance(answer, Refusal)
 
 
 def _impossible(desk: Desk, quorum: int) -> bool:

@@ -60,7 +60,8 @@ class Marked(FedAvg):
 
     def _all_of(self, replies: Iterable[Message], asked: int) -> list[Message]:
         found = list(replies)
-        require_all(sum(not one.has_error() for one in found), asked)
+        reasons = [str(one.error) for one in found if one.has_error()]
+        require_all(len(found) - len(reasons), asked, "; ".join(reasons))
         return found
 
 

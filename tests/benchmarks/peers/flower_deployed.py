@@ -73,8 +73,11 @@ def main() -> None:
         note(Path(marks), "started")
         start_all(folder, port, doors)
         note(Path(marks), "submitted")
-        command = ["flwr", "run", folder / "app", "here", "--stream"]
-        subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+        try:
+            command = ["flwr", "run", folder / "app", "here", "--stream"]
+            subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+        finally:
+            show_logs(folder)
 
 
 def path() -> str:
@@ -118,6 +121,12 @@ def answers(port: int) -> bool:
         urllib.request.urlopen(f"http://{HOST}:{port}/docs", timeout=5).close()
         return True
     return False
+
+
+def show_logs(folder: Path) -> None:
+    """The end of a SuperNode's log and of the SuperLink's, which are gone with the folder."""
+    for log in (*sorted(folder.glob("node-*.log"))[:1], folder / "link.log"):
+        print(log, log.read_text("utf-8", "replace")[-1800:], sep="\n")
 
 
 def wait(condition: Callable[[], bool], what: str) -> None:

@@ -6,7 +6,6 @@ numpy alone, so that a peer's environment runs the very same lines without torch
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,16 +35,16 @@ def perturbed(arrays: Mapping[str, np.ndarray]) -> Arrays:
 
 
 def require_rounds(arrays: Mapping[str, np.ndarray], rounds: int) -> None:
-    """End the process unless every round has changed the model: a failed one is no fast one."""
+    """Raise unless every round has changed the model: a failed one is no fast one."""
     counted = float(arrays[f"bn1.{COUNTER}"])
     if abs(counted - rounds) > 1e-3:
-        sys.exit(f"the counter says {counted:g} after {rounds} rounds")
+        raise RuntimeError(f"the counter says {counted:g} after {rounds} rounds")
 
 
-def require_all(replies: int, parties: int) -> None:
-    """End the process unless every party has answered: a round without one is no fast one."""
+def require_all(replies: int, parties: int, why: str = "") -> None:
+    """Raise unless every party has answered: a round without one is no fast one."""
     if replies != parties:
-        sys.exit(f"{replies} of {parties} parties have answered")
+        raise RuntimeError(f"{replies} of {parties} parties have answered {why}")
 
 
 def mark(path: Path) -> None:

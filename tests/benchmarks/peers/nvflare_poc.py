@@ -43,6 +43,7 @@ def main() -> None:
             run(session, folder)
         finally:
             session.close()
+            show_logs(folder)
 
 
 def prepare(parties: int, folder: Path) -> None:
@@ -57,7 +58,6 @@ def run(session: Session, folder: Path) -> None:
     number = session.submit_job(str(folder / "jobs" / NAME))
     session.monitor_job(number)
     if (status := session.get_job_status(number)) != DONE:
-        show_logs(folder)
         sys.exit(f"NVFlare's job ended as {status}")
 
 
@@ -100,9 +100,10 @@ def free_port() -> int:
 
 
 def show_logs(folder: Path) -> None:
-    """The end of each log, which is gone with the folder."""
-    for log in sorted(folder.rglob("*console*.log")):
-        print(log, log.read_text("utf-8", "replace")[-1500:], sep="\n")
+    """The end of a client's log and of the server's, which are gone with the folder."""
+    for name in ("site-1", SERVER):
+        log = folder / "poc" / NAME / "prod_00" / name / "poc_console.log"
+        print(log, log.read_text("utf-8", "replace")[-1800:], sep="\n")
 
 
 if __name__ == "__main__":

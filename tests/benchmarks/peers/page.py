@@ -21,7 +21,7 @@ MISSING = "-"
 def table(runs: Runs, kind: str, repeats: int) -> str:
     """All rows of one kind; failed runs are counted in the row, the others make its figures."""
     heads, cells = zip(*_columns(kind), strict=True)
-    lines = [["parties", "", *heads], ["---"] * (len(heads) + 2)]
+    lines = [["parties", "arm", *heads], ["---"] * (len(heads) + 2)]
     for (parties, arm), found in runs.items():
         if arm.kind == kind:
             beside = {one.name: runs[parties, one] for at, one in _of_kind(runs, kind, parties)}
@@ -49,7 +49,7 @@ def _columns(kind: str) -> Iterator[tuple[str, Cell]]:
     yield "lowest-highest", _span
     yield "CPU s per round", _value("processor", 2)
     yield "start, s", _value("start", 1)
-    yield f"to {AGAINST[kind][0]}", _ratio("start", AGAINST[kind][0])
+    yield f"start to {AGAINST[kind][0]}", _ratio("start", AGAINST[kind][0])
     if kind == DEPLOYED:
         yield "handed in, s", _value("submitted", 1)
     yield "combining, MB", _value("combining", 0)

@@ -20,27 +20,26 @@ check, and if the model's counter says that all rounds were done.
 - Combining: the peak of the process in which models are combined; largest: that of the largest
   process of the run, which may be the same.
 
-All are medians over {repeats} run(s) of {rounds} rounds, taken in turn; ratios are of medians
-within these runs. Parties, servers and strategies share one machine, so CPU seconds are not hidden
-by other machines, and no network is slower than memory. The peers' clients are numpy here and do
-not import torch, which spares each of their processes its import; fedcore's parties import it.
-Everything listens on 127.0.0.1 alone, and nobody reports to anybody outside.
+All are medians over the runs (repeats: {repeats}, rounds: {rounds}), which are taken in turn;
+ratios are of medians of this one comparison. Parties and servers share one machine. The peers'
+clients are numpy here and do not import torch, which spares each of their processes the import;
+fedcore's parties import it. Everything listens on 127.0.0.1 alone, and nobody reports to anybody
+outside.
 
 NVFlare's client without a task asks again after 2 s, and its server looks every 0.5 s whether all
-have answered; these are its defaults. `eager` sets both to 0.1 s, which only a user would do who
-knows that a round takes seconds. NVFlare writes every round's model to its disk, here in numpy's
-format. Its clients send their metrics together with their update, so there is no second exchange
-for scores. Both peers make floats of the counters.
+have answered; these are its defaults. `eager` sets both to 0.1 s. NVFlare writes every round's
+model to its disk, here in numpy's format. Its clients send their metrics together with their
+update, so there is no second exchange for scores. Both peers make floats of the counters.
 
 """
 ONE_PROCESS = """\
 ## In one process
 
 Flower's simulation (`run_simulation`, Ray, as many actors as cores), NVFlare's simulator (a
-thread at the server and a process for each client, all at the same time), and fedcore's
-`fedcore.simulation` over an exchange in memory or in a folder. In fedcore the loop over batches
-and the pass over the images are replaced, and nothing else: every message is signed, every model
-hashed and written once, every ledger kept.
+process for each client, all at the same time, its default), and fedcore's `fedcore.simulation` over
+an exchange in memory or in a folder. In fedcore the loop over batches and the pass over the images
+are replaced, and nothing else: every message is signed, every model hashed and written once, every
+ledger kept.
 
 `Flower, training alone` sends no model to be evaluated; `Flower` evaluates each round's model at
 every client, its default and what fedcore does, too. Ratios are to `Flower`.
@@ -64,7 +63,8 @@ A server and a process or more for each party, as each project describes it for 
 
 Start: from the start of the first process; keys, certificates and the like are there before.
 Handed in: from the moment when all servers and clients stand and the training is handed in to the
-end of the first round.
+end of the first round; NVFlare's job processes, Flower's apps and fedcore's party sessions start
+after that.
 
 """
 TEXT = {ONE: ONE_PROCESS, DEPLOYED: FROM_DEPLOYED}
