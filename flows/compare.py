@@ -21,6 +21,7 @@ from flows.compare_plan import Wish, plan
 from flows.comparison_voice import ComparisonVoice
 from flows.farewell import looking_at_mlflow, looking_at_prefect, short
 from flows.federated_train import QUIET
+from flows.plain_line import reach
 from flows.supervisor import Api, Prefect
 from tasks.voices import attach
 
@@ -74,7 +75,7 @@ def _work(comparison: Comparison, workshop: Workshop, screen: Screen) -> None:
     try:
         with voice.shown():
             api = prefect.api()
-            os.environ["PREFECT_API_URL"] = api.url
+            os.environ.update(reach(api.url, api.home))
             _flow(comparison, workshop)
     finally:
         prefect.stop()

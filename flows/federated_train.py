@@ -28,6 +28,7 @@ from fedcore.config import load_party_file, load_task_file
 from fedcore.errors import FedcoreError, Interrupted
 from flows import launch, seat_lock
 from flows.farewell import farewell
+from flows.plain_line import reach
 from flows.supervisor import Supervisor
 from flows.terminal import Terminal
 from flows.weights import resolve
@@ -126,7 +127,7 @@ def _work(
     plan: launch.Plan, supervisor: Supervisor, terminal: Terminal, stopped: threading.Event
 ) -> None:
     api = supervisor.begin()
-    os.environ["PREFECT_API_URL"] = api.url
+    os.environ.update(reach(api.url, api.home))
     terminal.hear("prefect", {"event": "prefect", "url": api.url, "home": api.home})
     if plan.coordinator is not None:
         _coordinate(plan.coordinator, CommandVoice(terminal, supervisor, stopped))
