@@ -158,8 +158,10 @@ def main() -> None:
         world = World(Path(folder), store, on_record=mark)
         simulate_cohorts(task, {one: ours.cohort(at) for at, one in enumerate(names)}, world)
     steady = marks[WARM_UP - 1 :]
-    each = [(end - start) / (len(steady) - 1) for start, end in zip(*(steady[0], steady[-1]))]
-    print(json.dumps({"spent": each[:3], "requests": each[3], "peak": peak()}))  # noqa: T201
+    each = [
+        (end - start) / (len(steady) - 1) for start, end in zip(steady[0], steady[-1], strict=True)
+    ]
+    print(json.dumps({"spent": each[:3], "requests": each[3], "peak": peak()}))
 
 
 def counted(store: ObjectStore) -> dict[str, int]:

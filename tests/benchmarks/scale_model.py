@@ -164,10 +164,15 @@ def one_process(parties: int, megabytes: float, known: Constants) -> float:
     A global model is read once for all parties there, an update is sent once and read once.
     """
     asked = parties * known.requests * (known.question + known.asked)
-    return asked + parties * (
-        megabytes * (known.pack + known.put + known.sent + known.get + known.fetch + known.add)
-        + known.reply
-    ) + megabytes * (known.publish + known.put + 2 * (known.get + known.received))
+    return (
+        asked
+        + parties
+        * (
+            megabytes * (known.pack + known.put + known.sent + known.get + known.fetch + known.add)
+            + known.reply
+        )
+        + megabytes * (known.publish + known.put + 2 * (known.get + known.received))
+    )
 
 
 def one_machine(parties: int, megabytes: float, known: Constants) -> float:
