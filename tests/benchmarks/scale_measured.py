@@ -69,7 +69,9 @@ def _memory(parties: int, kind: str) -> Raw:
 
 def _prefect() -> Raw:
     few, many, rates = scale_prefect.measured(2, 6, 8, 600)
-    return {"few": asdict(few), "many": asdict(many), "rates": asdict(rates)}
+    rounds = {"few": few, "many": many}
+    found = {name: {**vars(one), "rows": dict(one.rows)} for name, one in rounds.items()}
+    return {**found, "rates": asdict(rates)}
 
 
 def _plain(found: Raw) -> Raw:
