@@ -281,7 +281,7 @@ def _party_desk(
         public=(lambda: public) if public is not None else None,
         modality=modality,
         near=world.near,
-        lasting=not (world.near.keeps and isinstance(world.store, MemoryStore)),
+        lasting=not (world.near.shared and isinstance(world.store, MemoryStore)),
     )
 
 

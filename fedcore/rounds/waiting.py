@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from fedcore.errors import NoRoom
 
-FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.02, 0.5, 1.3
+FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.05, 0.5, 1.25
 FIRST_WORD, NEXT_WORD = 60.0, 300.0
 ROOM_PAUSE = 5.0
 MINUTE, HOUR = 60, 3600

@@ -11,7 +11,9 @@ import base64
 import binascii
 import json
 import logging
-from collections.abc import MutableMapping
+import math
+import time
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +28,7 @@ from flows.hub.secret_store import Pair
 API = "/api"
 LONGEST_BODY = 16 << 20
 REMEMBERED = 10_000
+LASTS = 30.0  # seconds for which it is believed whose a pool or deployment is
 log = logging.getLogger("fedcore.hub")
 
 
@@ -34,35 +37,50 @@ class Party:
     """A party that has shown its credential; `pool` is its work pool, and its user's name."""
 
     pool: str
-    inside: httpx.AsyncClient
-    runs: dict[str, str | None] = field(default_factory=dict)
+    inside: Inside
 
     async def owns(self, kind: str, value: str) -> bool:
         """Whether a `run`, `deployment` or `pool` (by id) is its own."""
         if kind == "pool":
             return await self.pool_id() == value.lower()
         if kind == "deployment":
-            return await self._ask(f"/deployments/{value}", "work_pool_name") == self.pool
-        if value not in self.runs:
-            if len(self.runs) > REMEMBERED:
-                self.runs.clear()
-            self.runs[value] = await self._ask(f"/flow_runs/{value}", "work_pool_name")
-        if self.runs[value] is None:
-            self.runs.pop(value)
-            return False
-        return self.runs[value] == self.pool
+            found = await self.inside.ask(f"/deployments/{value}", "work_pool_name", LASTS)
+        else:  # a flow run stays in its pool for good
+            found = await self.inside.ask(f"/flow_runs/{value}", "work_pool_name", math.inf)
+        return found == self.pool
 
     async def pool_id(self) -> str | None:
         """The id of the party's own pool; `None` before there is one."""
-        return await self._ask(f"/work_pools/{self.pool}", "id")
+        return await self.inside.ask(f"/work_pools/{self.pool}", "id", LASTS)
 
-    async def _ask(self, path: str, name: str) -> str | None:
+
+@dataclass
+class Inside:
+    """Prefect as the door asks it, with the coordinator's credential.
+
+    What it answered is believed for some seconds: every single event names its pool and
+    deployment, and a question to Prefect costs more than all else that is done with an event.
+    """
+
+    line: httpx.AsyncClient
+    clock: Callable[[], float] = time.monotonic
+    known: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+    async def ask(self, path: str, name: str, lasts: float) -> str | None:
+        """A field of what Prefect has at `path`; `None` where it has nothing."""
+        found, until = self.known.get(path, ("", 0.0))
+        if self.clock() < until:
+            return found
         # A task of its own: Prefect lets a task that serves a socket make no second request.
-        answer = await asyncio.create_task(self.inside.get(API + path))
-        if answer.status_code != httpx.codes.OK:
+        answer = await asyncio.create_task(self.line.get(API + path))
+        value = answer.json().get(name) if answer.status_code == httpx.codes.OK else None
+        if value is None:
+            self.known.pop(path, None)
             return None
-        found = answer.json().get(name)
-        return None if found is None else str(found)
+        if len(self.known) > REMEMBERED:
+            self.known.clear()
+        self.known[path] = str(value), self.clock() + lasts
+        return str(value)
 
 
 class Door:
@@ -71,12 +89,12 @@ class Door:
     def __init__(self, app: ASGIApp, users: Users, admin: Pair) -> None:
         """`admin` is the credential that Prefect itself demands."""
         self._app, self._users, self._admin = app, users, admin
-        self._inside = httpx.AsyncClient(
+        line = httpx.AsyncClient(
             transport=httpx.ASGITransport(app=app),
             base_url="http://hub",
             auth=httpx.BasicAuth(admin.name, admin.secret),
         )
-        self._runs: dict[str, str | None] = {}
+        self._inside = Inside(line)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, socket or start."""
@@ -94,7 +112,7 @@ class Door:
     def party(self, shown: Pair) -> Party | None:
         """The party whose credential this is, as things stand now."""
         known = shown.name.startswith(NAME) and self._users.knows(shown)
-        return Party(shown.name, self._inside, self._runs) if known else None
+        return Party(shown.name, self._inside) if known else None
 
     @property
     def admin(self) -> Pair:

@@ -109,6 +109,11 @@ def _prefect_environ(hub: Hub) -> dict[str, str]:
         "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "15",
         "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "30",
         "PREFECT_SERVER_SERVICES_FOREMAN_LOOP_SECONDS": "15",
+        # By default each event of a task run is a transaction of its own. What a killed server
+        # had not written yet is sent again by the flows' outboxes.
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
+        "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "500",
         # By itself, Prefect forgets events after a week and keeps all else for ever.
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(86400 * settings.prefect_days),

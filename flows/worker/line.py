@@ -5,11 +5,10 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from uuid import UUID
 
 import httpx
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterId,
@@ -21,9 +20,9 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.exceptions import ObjectNotFound, PrefectException
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from fedcore.errors import FedcoreError
+from tasks.quick_line import QuickLine
 
 PATIENCE = 15.0
 BEGUN = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
@@ -40,29 +39,24 @@ class Line:
         """Nothing is reached yet."""
         self._pool, self._worker, self._url = pool, worker, url
         self._names: dict[UUID, str] = {}
-
-    @cached_property
-    def _api(self) -> SyncPrefectClient:
-        return get_client(sync_client=True, httpx_settings={"timeout": PATIENCE})
+        self._quick = QuickLine(PATIENCE)
 
     def heartbeat(self, interval: float) -> None:
         """Let the pool's page show that this worker lives."""
-        with self._reaching():
-            self._api.send_worker_heartbeat(self._pool, self._worker, interval)
+        with self._reaching() as api:
+            api.send_worker_heartbeat(self._pool, self._worker, interval)
 
     def due(self, now: datetime.datetime) -> list[FlowRun]:
         """The pool's flow runs that should have begun by now."""
-        with self._reaching():
-            found = self._api.get_scheduled_flow_runs_for_work_pool(
-                self._pool, scheduled_before=now
-            )
+        with self._reaching() as api:
+            found = api.get_scheduled_flow_runs_for_work_pool(self._pool, scheduled_before=now)
         return [one.flow_run for one in found]
 
     def begun(self) -> list[FlowRun]:
         """The pool's flow runs that somebody works, or should work, on."""
         states = FlowRunFilterState(type=FlowRunFilterStateType(any_=BEGUN))
-        with self._reaching():
-            return self._api.read_flow_runs(
+        with self._reaching() as api:
+            return api.read_flow_runs(
                 flow_run_filter=FlowRunFilter(state=states),
                 work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[self._pool])),
             )
@@ -70,34 +64,34 @@ class Line:
     def these(self, ids: Iterable[UUID]) -> list[FlowRun]:
         """The flow runs of those ids, less what was deleted."""
         wanted = FlowRunFilterId(any_=list(ids))
-        with self._reaching():
-            return self._api.read_flow_runs(flow_run_filter=FlowRunFilter(id=wanted))
+        with self._reaching() as api:
+            return api.read_flow_runs(flow_run_filter=FlowRunFilter(id=wanted))
 
     def flow_name(self, flow_run: FlowRun) -> str:
         """The name of the run's flow."""
         if flow_run.flow_id not in self._names:
-            with self._reaching():
-                self._names[flow_run.flow_id] = self._api.read_flow(flow_run.flow_id).name
+            with self._reaching() as api:
+                self._names[flow_run.flow_id] = api.read_flow(flow_run.flow_id).name
         return self._names[flow_run.flow_id]
 
     def state(self, flow_run: FlowRun, state: State, *, force: bool = True) -> bool:
         """Set the run's state; whether Prefect accepted it. A deleted run needs none."""
-        with self._reaching():
+        with self._reaching() as api:
             try:
-                answer = self._api.set_flow_run_state(flow_run.id, state, force=force)
+                answer = api.set_flow_run_state(flow_run.id, state, force=force)
             except ObjectNotFound:
                 return False
         return answer.status == SetStateStatus.ACCEPT
 
     def note_owner(self, flow_run: FlowRun, pid: int) -> None:
         """Write down which worker runs it, so that another leaves it alone."""
-        with self._reaching():
-            self._api.update_flow_run(flow_run.id, infrastructure_pid=f"{self._worker}:{pid}")
+        with self._reaching() as api:
+            api.update_flow_run(flow_run.id, infrastructure_pid=f"{self._worker}:{pid}")
 
     def alive(self, now: datetime.datetime, within: float) -> set[str]:
         """The other workers of the pool that were heard of lately."""
-        with self._reaching():
-            known = self._api.read_workers_for_work_pool(self._pool)
+        with self._reaching() as api:
+            known = api.read_workers_for_work_pool(self._pool)
         limit = now - datetime.timedelta(seconds=within)
         heard = {
             one.name for one in known if one.last_heartbeat_time and one.last_heartbeat_time > limit
@@ -105,11 +99,11 @@ class Line:
         return heard - {self._worker}
 
     @contextmanager
-    def _reaching(self) -> Iterator[None]:
+    def _reaching(self) -> Iterator[SyncPrefectClient]:
         """One short try: the worker has other things to look after."""
         try:
-            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
-                yield
+            with self._quick.open() as api:
+                yield api
         except httpx.HTTPStatusError as refused:
             raise Away(self._refusal(refused.response.status_code)) from None
         except ObjectNotFound:

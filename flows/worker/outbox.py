@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import threading
 from collections.abc import Callable
-from itertools import islice, takewhile
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
@@ -23,6 +23,7 @@ from flows.worker.dead_tasks import crashed
 from flows.worker.outbox_file import Item, OutboxFile
 
 BATCH = 100
+LINGER = 1.0  # seconds that the first item waits for others: one request serves them all
 PAUSE = 5.0
 ROUTES: dict[str, Literal["/events", "/logs/"]] = {"event": "/events", "log": "/logs/"}
 LATER = frozenset({401, 408, 429})  # not its time, or not its credentials: to be tried again
@@ -90,7 +91,8 @@ class Outbox:
 
     def _work(self) -> None:
         while (batch := self._next()) is not None:
-            self._send(batch)
+            for kind in ROUTES:
+                self._send([item for item in batch if item["kind"] == kind])
             with self._changed:
                 for _ in batch:
                     self._file.waiting.popleft()
@@ -98,16 +100,13 @@ class Outbox:
                 self._file.sent(len(batch))
 
     def _next(self) -> list[Item] | None:
-        """The next items of one kind; `None` once all are sent and the outbox is closing."""
+        """The next items; `None` once all are sent and the outbox is closing."""
         with self._changed:
             self._repeat_recent()
-            while not (waiting := self._file.waiting):
-                if self._closing:
-                    return None
-                self._changed.wait()
-            kind = waiting[0]["kind"]
-            alike = takewhile(lambda item: item["kind"] == kind, waiting)
-            return list(islice(alike, BATCH))
+            waiting = self._file.waiting
+            self._changed.wait_for(lambda: waiting or self._closing)
+            self._changed.wait_for(lambda: len(waiting) >= BATCH or self._closing, LINGER)
+            return list(islice(waiting, BATCH)) or None
 
     def _repeat_recent(self) -> None:
         """After an absence: what was sent shortly before it may not have been stored."""
@@ -118,9 +117,9 @@ class Outbox:
             self._file.waiting.extendleft(reversed(again))
 
     def _send(self, batch: list[Item]) -> None:
-        """Send a batch; what is not taken as a whole one by one, without what is refused."""
-        route = ROUTES[batch[0]["kind"]]
-        while True:
+        """Send items of one kind; what is not taken as a whole one by one, without the refused."""
+        route = ROUTES[batch[0]["kind"]] if batch else None
+        while route is not None:
             try:
                 self._api.request("POST", route, json=[item["body"] for item in batch])
             except httpx.HTTPStatusError as refused:

@@ -23,8 +23,8 @@ from flows.worker.line import Away, Line
 from flows.worker.serving import choose
 
 TICK = 0.5
-QUERY, LOOK, HEARTBEAT, ORPHANS, AWAY = 1.5, 3.0, 10.0, 30.0, 2.0  # seconds between two of each
-SILENT = 3 * HEARTBEAT + 5  # after that long without a heartbeat a worker counts as gone
+QUERY, LOOK, HEARTBEAT, ORPHANS, AWAY = 1.5, 5.0, 4.0, 30.0, 2.0  # seconds between two of each
+SILENT = 35.0  # after that long without a heartbeat a worker counts as gone
 PATIENCE = 5.0  # seconds without an answer that are nothing to speak of
 GRACE = 8.0  # seconds that a process has to come to an end after it was asked to
 VERDICTS = {StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import httpx
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterId,
@@ -18,19 +18,21 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound, PrefectException
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from fedcore.rounds.messages import Member
 from fedcore.rounds.waiting import in_words
+from tasks.quick_line import QuickLine
 
 FLOW = "party-session"
 PATIENCE = 10.0  # seconds for one answer
 STEADY = 300.0  # a session that lasted so long may be started again at once
 FIRST_PAUSE, LONGEST_PAUSE = 10.0, 600.0
+SILENT = 10.0  # seconds without a word of a worker, which sends one every four
 # What the coordinator's worker says when it ends sessions whose training is over.
 OVER = "the training has ended"
 FINAL_WORDS = {"Refused"}
-RECENT = 50  # flow runs of a party's deployment that are looked through
+TOGETHER = 20  # parties whose flow runs are asked for in one question
+RECENT = 3  # flow runs for each of them, in the mean, that are looked through; a few more in all
 
 
 @dataclass
@@ -46,6 +48,15 @@ class Seen:
     due: float = 0.0
     told: str = ""
     registered: bool = True
+    silent: bool = False
+
+
+@dataclass(frozen=True)
+class Place:
+    """A party's deployment: its id, and its work pool."""
+
+    deployment: UUID
+    pool: str | None
 
 
 class SessionKeeper:
@@ -61,16 +72,18 @@ class SessionKeeper:
         """Nothing is asked yet."""
         self._run, self._members, self._say, self._clock = run, members, say, clock
         self._seen = {member.party_id: Seen() for member in members}
+        self._places: dict[str, Place] = {}
+        self._line = QuickLine(PATIENCE)
         self._guard = threading.Lock()
-        self._away = False
+        self._away, self._answers_since = False, clock()
 
     def look(self) -> bool:
         """See how the sessions are, and start those that are missing; whether Prefect answered."""
-        with self._guard, temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        with self._guard:
             try:
-                with get_client(sync_client=True, httpx_settings={"timeout": PATIENCE}) as api:
-                    for member in self._members:
-                        self._look_if_registered(api, member)
+                with self._line.open() as api:
+                    self._look_at_all(api)
+                self._answers_since = self._clock() if self._away else self._answers_since
                 self._away = False
             except (httpx.HTTPError, PrefectException, OSError, ValueError, RuntimeError):
                 self._away = True
@@ -82,11 +95,9 @@ class SessionKeeper:
         if seen is None or not (seen.state or self._away or not seen.registered):
             return ""
         words = [f"its session is {seen.state}" if seen.state else "its session is not started"]
-        if seen.heard is not None:
-            now = datetime.datetime.now(datetime.UTC)
-            words.append(
-                f"its worker was last heard {in_words((now - seen.heard).total_seconds())} ago"
-            )
+        silent = _since(seen.heard)
+        if silent is not None:
+            words.append(f"its worker was last heard {in_words(silent)} ago")
         else:
             words.append("no worker of it has been heard of")
         if not seen.registered:
@@ -95,34 +106,78 @@ class SessionKeeper:
             words.append("Prefect itself does not answer now")
         return ", ".join(words)
 
-    def _look_if_registered(self, api: SyncPrefectClient, member: Member) -> None:
-        """One party without a deployment keeps no other's session from being started."""
-        try:
-            self._look_at(api, member)
-            self._seen[member.party_id].registered = True
-        except ObjectNotFound:
-            self._seen[member.party_id].registered = False
-            why = "its session cannot be started, as Prefect knows no deployment of it"
-            self._leave(
-                member,
-                self._seen[member.party_id],
-                f"{why}: register {FLOW}/{member.party_id} with prefect deploy",
-            )
+    def _look_at_all(self, api: SyncPrefectClient) -> None:
+        """One question for the flow runs of many parties, and one for each party's worker."""
+        there = [one for one in self._members if self._is_registered(api, one)]
+        for start in range(0, len(there), TOGETHER):
+            chunk = there[start : start + TOGETHER]
+            runs = self._runs_of(api, chunk)
+            for member in chunk:
+                self._look_at(api, member, runs[self._places[member.party_id].deployment])
 
-    def _look_at(self, api: SyncPrefectClient, member: Member) -> None:
-        seen = self._seen[member.party_id]
-        deployment = api.read_deployment_by_name(f"{FLOW}/{member.party_id}")
-        runs = api.read_flow_runs(
-            deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id])),
+    def _is_registered(self, api: SyncPrefectClient, member: Member) -> bool:
+        """One party without a deployment keeps no other's session from being started."""
+        seen, party = self._seen[member.party_id], member.party_id
+        try:
+            if party not in self._places:
+                found = api.read_deployment_by_name(f"{FLOW}/{party}")
+                self._places[party] = Place(found.id, found.work_pool_name)
+            seen.registered = True
+        except ObjectNotFound:
+            self._miss(member, seen)
+        return seen.registered
+
+    def _miss(self, member: Member, seen: Seen) -> None:
+        """Say once that a party's session cannot be started."""
+        seen.registered = False
+        self._places.pop(member.party_id, None)
+        why = "its session cannot be started, as Prefect knows no deployment of it"
+        self._leave(member, seen, f"{why}: register {FLOW}/{member.party_id} with prefect deploy")
+
+    def _runs_of(
+        self, api: SyncPrefectClient, members: Sequence[Member]
+    ) -> dict[UUID, list[FlowRun]]:
+        """The sessions of this training, the newest first, by deployment."""
+        wanted = [self._places[one.party_id].deployment for one in members]
+        found: dict[UUID, list[FlowRun]] = {one: [] for one in wanted}
+        for run in api.read_flow_runs(
+            deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=wanted)),
             sort=FlowRunSort.EXPECTED_START_TIME_DESC,
-            limit=RECENT,
-        )
-        ours = [one for one in runs if one.parameters.get("run") == self._run]
-        seen.heard = _last_heartbeat(api, deployment.work_pool_name)
+            limit=10 + RECENT * len(wanted),
+        ):
+            if run.deployment_id is not None and run.parameters.get("run") == self._run:
+                found[run.deployment_id].append(run)
+        return found
+
+    def _look_at(self, api: SyncPrefectClient, member: Member, ours: list[FlowRun]) -> None:
+        seen, place = self._seen[member.party_id], self._places[member.party_id]
         if ours:
             _note(seen, ours[0])
-        if not ours or self._again(member, seen):
-            self._start(api, member, seen, deployment.id, ours[0].id if ours else None)
+        try:
+            if not ours or self._again(member, seen):
+                last = ours[0].id if ours else None
+                self._start(api, member, seen, place.deployment, last)
+            seen.heard = _last_heartbeat(api, place.pool)
+        except ObjectNotFound:  # it was taken back since it was looked up
+            self._miss(member, seen)
+        self._note_silence(member, seen)
+
+    def _note_silence(self, member: Member, seen: Seen) -> None:
+        """Say when a worker falls silent, and when it is heard again.
+
+        Not soon after Prefect was away: then nobody could be heard.
+        """
+        silent = _since(seen.heard)
+        if silent is None or seen.ended or self._clock() - self._answers_since < SILENT:
+            return
+        if silent > SILENT and not seen.silent:
+            self._say(
+                f"{member.label}: silent: its worker was last heard {in_words(silent)} ago; its "
+                "machine, its line or its worker is down, and the training waits for it"
+            )
+        elif seen.silent and silent <= SILENT:
+            self._say(f"{member.label}: its worker is heard again")
+        seen.silent = silent > SILENT
 
     def _again(self, member: Member, seen: Seen) -> bool:
         """Whether a session that ended is to be started again now."""
@@ -177,6 +232,13 @@ def _note(seen: Seen, run: FlowRun) -> None:
     seen.state = run.state_name or ""
     seen.ended = bool(run.state and run.state.is_final())
     seen.message = (run.state.message if run.state else None) or ""
+
+
+def _since(moment: datetime.datetime | None) -> float | None:
+    """Seconds since then."""
+    if moment is None:
+        return None
+    return (datetime.datetime.now(datetime.UTC) - moment).total_seconds()
 
 
 def _last_heartbeat(api: SyncPrefectClient, pool: str | None) -> datetime.datetime | None:

@@ -6,6 +6,7 @@ exchange alone, and Prefect may be away for as long as it likes.
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from tasks.coordinator.session_keeper import SessionKeeper
 from tasks.options import step
 from tasks.seat import Seat
 
-LOOK_SECONDS = 8.0
+LOOK_SECONDS = 4.0
 _KEPT: dict[str, SessionKeeper] = {}
 
 
@@ -24,7 +25,9 @@ def kept(seat: str, say: Callable[[str], None]) -> Iterator[None]:
     place, over = Seat.load(seat), threading.Event()
     keeper = SessionKeeper(place.run, place.members, say)
     _KEPT[seat] = keeper
-    watcher = threading.Thread(target=_watch, args=(keeper, over), daemon=True)
+    # In the flow's context: what the keeper says stands on the training's page.
+    context = contextvars.copy_context()
+    watcher = threading.Thread(target=context.run, args=(_watch, keeper, over), daemon=True)
     watcher.start()
     try:
         yield

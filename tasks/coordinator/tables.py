@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import httpx
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.filters import (
     ArtifactFilter,
@@ -20,18 +20,19 @@ from prefect.client.schemas.filters import (
     ArtifactFilterKey,
 )
 from prefect.runtime import flow_run
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from fedcore.config.task import TaskFile
 from fedcore.metrics import metrics_of
 from fedcore.rounds import coordinator
 from fedcore.rounds.messages import Record, line
 from tasks.coordinator.desk import desk_at
+from tasks.quick_line import QuickLine
 from tasks.voices import voice_of
 
 PATIENCE = 5.0  # seconds for one answer
 PAUSE = 10.0
 PAGE = 100  # keys in one question
+_LINE = QuickLine(PATIENCE)
 _SEEN: dict[str, set[str]] = {}  # by flow run: the keys of the tables that Prefect has for sure
 
 
@@ -41,12 +42,8 @@ def show(seat: str) -> bool:
     mine = flow_run.id
     if mine is None:  # a task that is called without Prefect
         return True
-    settings = {"timeout": PATIENCE}
     try:
-        with (
-            temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
-            get_client(sync_client=True, httpx_settings=settings) as api,
-        ):
+        with _LINE.open() as api:
             _make_missing(api, UUID(mine), coordinator.records(desk), desk.task)
     except (httpx.HTTPError, ValueError, OSError):
         return False

@@ -71,6 +71,7 @@ def desk_at(seat: str) -> party.Desk:
         ),
         spool=spool,
         modality=place.modality,
+        near=party.Near(most=1, shared=False),
         fence=terms.take(store, key, term, os.urandom, watch.clock, ledger),
         pinned_coordinator=place.coordinator_key,
         public=partial(_public_at, seat) if place.pretrain else None,

@@ -14,6 +14,7 @@ from prefect.states import Cancelled, Crashed, Failed, Running
 from worker_story import Pool
 
 from fedcore.rounds.messages import Member
+from tasks.coordinator import session_keeper
 from tasks.coordinator.session_keeper import OVER, SessionKeeper
 
 pytestmark = pytest.mark.servers
@@ -120,6 +121,22 @@ def test_a_hospital_without_a_deployment_is_told_and_keeps_no_others_session_fro
     assert keeper.look()
     assert len(story.said) == 1
     assert f"register party-session/{absent.party_id}" in story.said[0]
+
+
+def test_a_silent_worker_is_named_once_and_so_is_its_return(story, monkeypatch):
+    story.looks()
+    with story.pool.settings():
+        story.pool.client.send_worker_heartbeat(story.pool.name, "machine", 10)
+    monkeypatch.setattr(session_keeper, "SILENT", 120.0)
+    assert story.looks(200) == 1
+    assert story.said == []
+    monkeypatch.setattr(session_keeper, "SILENT", 0.0)
+    assert story.looks() == story.looks() == 1
+    assert len(story.said) == 1
+    assert f"host-{story.party}: silent: its worker was last heard" in story.said[0]
+    monkeypatch.setattr(session_keeper, "SILENT", 120.0)
+    story.looks()
+    assert story.said[1:] == [f"host-{story.party}: its worker is heard again"]
 
 
 def test_what_was_last_seen_is_a_sentence_also_while_prefect_is_away(story):

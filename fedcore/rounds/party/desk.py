@@ -19,7 +19,7 @@ from fedcore.exchange.store import ObjectStore
 from fedcore.models.sharing import home_names, shared_names
 from fedcore.models.state import Network
 from fedcore.rounds import departure
-from fedcore.rounds.messages import LedgerHead, Member, ObjectRef
+from fedcore.rounds.messages import Invitation, LedgerHead, Member, ObjectRef
 from fedcore.rounds.party.near import Near
 from fedcore.rounds.terms import Fence, Unfenced
 from fedcore.rounds.waiting import Watch
@@ -36,8 +36,9 @@ class Desk:
     `fence` ends this process once another one acts for the party; `leaving` says what the
     hospital's policy lets leave; `public` opens the guest's public images for pretraining;
     `modality` is what its images are, in cross-modal trainings; `near` is what this process need
-    not read again; `lasting` says whether the exchange outlives this process: where it does not,
-    an update that waits for it lies in memory, too.
+    not read again, `heard` the newest invitation as it was verified; `lasting` says whether the
+    exchange outlives this process: where it does not, an update that waits for it lies in memory,
+    too.
     """
 
     run: str
@@ -58,6 +59,7 @@ class Desk:
     public: Callable[[], Cohort] | None = None
     modality: str | None = None
     near: Near = field(default_factory=Near)
+    heard: dict[str, Invitation] = field(default_factory=dict, repr=False, compare=False)
     lasting: bool = True
 
     @property

@@ -1,7 +1,8 @@
 """What a process has in memory already: it only ever saves reading and checking it again.
 
 Everything that counts lies in the exchange and in the spool. A desk of its own remembers nothing;
-the desks of a simulation share one memory, so that a global model is opened once for all of them.
+the desks of a simulation share one memory, so that a global model is opened once for all of them,
+and a session keeps the model that it has scored, from which its next training starts.
 """
 
 from __future__ import annotations
@@ -15,16 +16,15 @@ from fedcore.params import Array, Params
 class Near:
     """The newest global models, known by their SHA-256, and the updates that wait in the spool."""
 
-    def __init__(self, most: int = 0) -> None:
-        """Keep `most` models: 2 are what a round starts from and what it makes; 0 keeps nothing."""
+    def __init__(self, most: int = 0, *, shared: bool = True) -> None:
+        """Keep `most` models: 2 are what a round starts from and what it makes; 0 keeps nothing.
+
+        `shared` says whether it is that of several desks: then updates are remembered, too.
+        """
         self._most = most
+        self.shared = shared and most > 0
         self._models: dict[str, Params] = {}
         self._updates: dict[Path, tuple[str, memoryview]] = {}
-
-    @property
-    def keeps(self) -> bool:
-        """Whether anything is remembered."""
-        return self._most > 0
 
     def model(self, sha256: str) -> Params | None:
         """The model whose bytes hash to `sha256`, its arrays read-only; `None` if not here."""
@@ -33,7 +33,7 @@ class Near:
 
     def keep_model(self, sha256: str, params: Mapping[str, Array]) -> None:
         """Remember a model that was checked against `sha256`; nobody may change its arrays now."""
-        if not self.keeps:
+        if not self._most:
             return
         for array in params.values():
             array.flags.writeable = False
@@ -48,7 +48,7 @@ class Near:
 
     def keep_update(self, place: Path, sha256: str, body: memoryview) -> None:
         """Remember what waits in the spool at `place`."""
-        if self.keeps:
+        if self.shared:
             self._updates[place] = (sha256, body)
 
     def forget_update(self, place: Path) -> None:

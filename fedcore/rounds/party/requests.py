@@ -28,51 +28,84 @@ def next_request(desk: Desk, since: int = 0, until: float | None = None) -> Requ
 
     Waits for it, without end or, on the desk's clock, `until`: then `None` if nothing is asked.
     """
-    newest = max(since, 0)
-
-    def look() -> Request | None:
-        nonlocal newest
-        desk.fence.glance()
-        newest = _newest_round(desk, newest)
-        return _last_words(desk) or (_round_request(desk, newest) if newest else None)
-
+    lookout = Lookout(desk, max(since, 0))
     folder = keys.coordinator_folder(desk.run)
     what = "the coordinator's next invitation"
-    return desk.watch.wait(look, what, until, lambda: last_sign(desk.store, folder))
+    return desk.watch.wait(lookout.look, what, until, lambda: last_sign(desk.store, folder))
 
 
-def _last_words(desk: Desk) -> Request | None:
-    if desk.store.exists(keys.end(desk.run)):
-        return Request("end")
-    asked = desk.store.exists(keys.final_evaluation(desk.run))
-    if asked and not desk.store.exists(keys.final_score(desk.party, desk.run)):
-        return Request("test")
-    return None
+class Lookout:
+    """Looks at what the coordinator has published, as a rule in one question to the exchange.
 
+    While a round goes on nothing else can be asked than what stands in its folder; what this party
+    has answered already need not be asked for again.
+    """
 
-def _newest_round(desk: Desk, known: int) -> int:
-    """The highest round that anything stands of; looks only beyond what is known."""
-    after = keys.record(desk.run, known - 1) if known > 1 else ""
-    found = desk.store.keys(keys.rounds_folder(desk.run), after)
-    numbers = [int(match[1]) for key in found if (match := INVITATION.fullmatch(key))]
-    return max([known, *numbers])
+    def __init__(self, desk: Desk, newest: int) -> None:
+        """Rounds before `newest` are over."""
+        self._desk, self._newest = desk, newest
+        self._answered: set[str] = set()
+        self._not_invited: set[int] = set()
 
+    def look(self) -> Request | None:
+        """What is asked now, if anything."""
+        self._desk.fence.glance()
+        found = self._published()
+        if not self._newest or keys.record(self._desk.run, self._newest) in found:
+            return self._last_words()
+        return self._round_request(found)
 
-def _round_request(desk: Desk, number: int) -> Request | None:
-    """Score what is combined, else train where invited and not yet answered."""
-    if desk.store.exists(keys.record(desk.run, number)):
+    def _published(self) -> set[str]:
+        """What stands of the newest round that anything stands of, and of the one before it."""
+        run, known = self._desk.run, self._newest
+        after = keys.record(run, known - 1) if known > 1 else ""
+        found = self._desk.store.keys(keys.rounds_folder(run), after)
+        numbers = [int(match[1]) for key in found if (match := INVITATION.fullmatch(key))]
+        self._newest = max([known, *numbers])
+        return set(found)
+
+    def _last_words(self) -> Request | None:
+        """The end comes after the final test, and that after the last round."""
+        desk = self._desk
+        if not desk.store.exists(keys.final_evaluation(desk.run)):
+            return None
+        if desk.store.exists(keys.end(desk.run)):
+            return Request("end")
+        answered = self._has_answered(keys.final_score(desk.party, desk.run))
+        return None if answered else Request("test")
+
+    def _round_request(self, found: set[str]) -> Request | None:
+        """Score what is combined, else train where invited and not yet answered."""
+        desk, number = self._desk, self._newest
+        if keys.combined(desk.run, number) in found:
+            scored = self._has_answered(keys.score(desk.party, desk.run, number))
+            return None if scored else Request("score", number)
+        if keys.invitation(desk.run, number) not in found:
+            return None
+        if number in self._not_invited or self._has_answered(
+            keys.reply(desk.party, desk.run, number)
+        ):
+            return None
+        if desk.party in invitation(desk, number).parties:
+            return Request("train", number)
+        self._not_invited.add(number)
         return None
-    if desk.store.exists(keys.combined(desk.run, number)):
-        scored = desk.store.exists(keys.score(desk.party, desk.run, number))
-        return None if scored else Request("score", number)
-    if not desk.store.exists(keys.invitation(desk.run, number)):
-        return None
-    if desk.store.exists(keys.reply(desk.party, desk.run, number)):
-        return None
-    return Request("train", number) if desk.party in invitation(desk, number).parties else None
+
+    def _has_answered(self, key: str) -> bool:
+        """Whether an object of this party stands, which it does for good."""
+        if key not in self._answered and self._desk.store.exists(key):
+            self._answered.add(key)
+        return key in self._answered
 
 
 def invitation(desk: Desk, number: int) -> Invitation:
-    """The signed invitation to a round; `Refused` unless the run's coordinator wrote it."""
+    """The signed invitation to a round; `Refused` unless the run's coordinator wrote it.
+
+    It is written once, so the newest is read once, however many steps of its round ask for it.
+    """
     key = keys.invitation(desk.run, number)
-    return sealed.read(desk.store, key, Invitation, desk.coordinator_key())
+    if key not in desk.heard:
+        asked = sealed.read(desk.store, key, Invitation, desk.coordinator_key())
+        desk.heard.clear()
+        desk.heard[key] = asked
+    return desk.heard[key]

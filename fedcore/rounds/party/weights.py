@@ -64,7 +64,7 @@ def usable_model(desk: Desk, ref: ObjectRef, number: int) -> memoryview:
 
 def _fetched(desk: Desk, ref: ObjectRef) -> bytes | memoryview:
     """The model's bytes, from the spool if they are there and whole."""
-    if desk.near.keeps:  # opened once for all: no file would save anything
+    if desk.near.shared:  # opened once for all: no file would save anything
         return sealed.fetch(desk.store, ref)
     path = desk.spool / f"model-{ref.sha256[:16]}.safetensors"
     body = _read(path) if path.exists() else b""

@@ -1,0 +1,94 @@
+"""What a party is asked next, and how few questions to the exchange it takes to know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rounds_pair import Pair
+
+from fedcore.exchange.memory import MemoryStore
+from fedcore.rounds import coordinator, party
+from fedcore.rounds.party.requests import Lookout, Request
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The questions that the store is asked: which method, for what."""
+    told: list[str] = []
+    for name in ("exists", "keys", "view"):
+        inner = getattr(MemoryStore, name)
+
+        def counted(self, key="", *more, _inner=inner, _name=name):
+            told.append(f"{_name} {key.rpartition('/')[2] or 'rounds'}")
+            return _inner(self, key, *more)
+
+        monkeypatch.setattr(MemoryStore, name, counted)
+    return told
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Pair:
+    pair = Pair(tmp_path, epochs=2)
+    pair.open()
+    return pair
+
+
+def test_a_party_is_asked_for_each_step_in_turn_and_for_nothing_in_between(pair: Pair) -> None:
+    guest, host = pair.desks
+    heard = []
+
+    def hear() -> None:
+        request = party.next_request(guest, until=0.0)
+        heard.append((request.kind, request.round) if request else None)
+
+    for number in (1, 2):
+        hear()
+        pair.answer(guest, number)
+        hear()
+        pair.answer(host, number)
+        pair.close(number)
+        if number == 1:
+            pair.invite(2)
+    hear()
+    coordinator.request_final_test(pair.lead)
+    hear()
+    party.score_final(guest)
+    hear()
+    coordinator.conclude(pair.lead)
+    hear()
+    expected = [("train", 1), None, ("train", 2), None, None, ("test", 0), None, ("end", 0)]
+    assert heard == expected
+
+
+def test_a_combined_model_is_to_be_scored_once(pair: Pair) -> None:
+    guest, host = pair.desks
+    for desk in pair.desks:
+        pair.answer(desk, 1)
+    answers = {one: coordinator.ask(pair.lead, 1, one, 0.0) for one in ("1", "2")}
+    coordinator.combine(pair.lead, 1, answers)
+    assert party.next_request(guest) == Request("score", 1)
+    party.score(guest, 1)
+    assert party.next_request(guest, until=0.0) is None
+    assert party.next_request(host) == Request("score", 1)
+
+
+def test_a_look_while_a_round_goes_on_is_one_question(pair: Pair, asked: list[str]) -> None:
+    guest, _ = pair.desks
+    pair.answer(guest, 1)
+    lookout = Lookout(guest, 1)
+    assert lookout.look() is None
+    asked.clear()
+    assert lookout.look() is None
+    assert asked == ["keys rounds"]
+
+
+def test_a_look_between_two_rounds_is_two_questions(pair: Pair, asked: list[str]) -> None:
+    guest, host = pair.desks
+    for desk in (guest, host):
+        pair.answer(desk, 1)
+    pair.close(1)
+    lookout = Lookout(guest, 1)
+    asked.clear()
+    assert lookout.look() is None
+    assert asked == ["keys rounds", "exists evaluation.json"]
