@@ -1,0 +1,219 @@
+"""What Prefect is asked in a round, and how much a server with SQLite answers.
+
+A Prefect server of its own with a counter before its door, the real command with a tiny network,
+and its own events once more, with other ids, as fast as the server takes them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE / "peers"), str(HERE.parent), str(HERE.parents[1])]
+
+import many_rounds  # noqa: E402
+from command_story import until  # noqa: E402
+from scale_exchange import processor  # noqa: E402
+from servers import free_ports  # noqa: E402
+
+WARM_UP = 2
+BATCH = 100  # events that a deployed process sends at once
+LINES = 4  # side by side
+PATIENCE = 240.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """A Prefect server, its folder, and the file with a line for each request."""
+
+    url: str
+    home: Path
+    pid: int
+
+    @property
+    def requests(self) -> int:
+        return sum(1 for _ in (self.home / "requests").open(encoding="utf-8"))
+
+    @property
+    def database(self) -> Path:
+        return self.home / "prefect.db"
+
+
+@dataclass(frozen=True)
+class Round:
+    """Of a round of the command: CPU seconds by role, of Prefect's server, requests and rows."""
+
+    parties: float
+    coordinator: float
+    prefect: float
+    requests: float
+    rows: Counter[str]
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What a server with SQLite takes: plain requests, and task runs until they are written."""
+
+    requests: float
+    task_runs: float
+    processor: float
+
+
+@contextmanager
+def prefect(home: Path) -> Iterator[Server]:
+    """A server that has begun to answer; it ends with the block."""
+    home.mkdir(parents=True)
+    port = free_ports(("prefect",))["prefect"]
+    environ = {**os.environ, "PREFECT_HOME": str(home), "DO_NOT_TRACK": "1"}
+    environ |= {
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
+    }
+    environ["PYTHONPATH"] = str(HERE.parents[1])
+    (home / "requests").touch()
+    with (home / "printed").open("wb") as out:
+        words = [sys.executable, __file__, str(port), str(home / "requests")]
+        process = subprocess.Popen(words, env=environ, stdout=out, stderr=out)
+    server = Server(f"http://127.0.0.1:{port}/api", home, process.pid)
+    try:
+        until(lambda: process.poll() is not None or answers(server.url), "Prefect", PATIENCE, 0.2)
+        yield server
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def command(folder: Path, server: Server, parties: int, rounds: int) -> Round:
+    """The real command over that server; what a round after the first two costs."""
+    site = many_rounds.prepared(folder, parties, rounds)
+    site.environ = {"PREFECT_API_URL": server.url}
+    looks, more = [], []
+    for seen in many_rounds.watched(site):
+        looks.append(replace(seen, rows=many_rounds.rows_of(server.database)))
+        more.append((processor(server.pid), server.requests))
+    if site.wait() != 0:
+        sys.exit(site.printed)
+    start = next(at for at, seen in enumerate(looks) if seen.rounds > WARM_UP)
+    end = max(start + 1, len(looks) - 2)
+    first, last = looks[start], looks[end]
+    each = 1 / (last.rounds - first.rounds)
+    used = {one: (last.processor[one] - first.processor[one]) * each for one in last.processor}
+    return Round(
+        used["a party"],
+        used["coordinator"],
+        (more[end][0] - more[start][0]) * each,
+        (more[end][1] - more[start][1]) * each,
+        Counter({one: (last.rows[one] - first.rows[one]) * each for one in last.rows}),
+    )
+
+
+def rates(server: Server, count: int) -> Rates:
+    """How much the server takes, `count` task runs long; it holds some of a command already."""
+    url = f"{server.url}/flow_runs/filter"
+    begun = time.monotonic()
+    with ThreadPoolExecutor(LINES) as lines:
+        list(lines.map(lambda _: post(url, {"limit": 1}), range(count)))
+    plain = count / (time.monotonic() - begun)
+    events = list(again(server.database, count))
+    before, begun, used = written(server), time.monotonic(), processor(server.pid)
+    batches = [events[at : at + BATCH] for at in range(0, len(events), BATCH)]
+    with ThreadPoolExecutor(LINES) as lines:
+        list(lines.map(lambda batch: post(f"{server.url}/events", batch), batches))
+    until(lambda: written(server) >= before + count, "task runs", PATIENCE / 4, 0.1)
+    took = time.monotonic() - begun
+    return Rates(plain, count / took, (processor(server.pid) - used) / count)
+
+
+def written(server: Server) -> int:
+    """Task runs in the database that have ended."""
+    with sqlite3.connect(f"file:{server.database}?mode=ro", uri=True, timeout=20) as lines:
+        (found,) = lines.execute("select count(*) from task_run where state_type = 'COMPLETED'")
+        return int(found[0])
+
+
+def again(database: Path, count: int) -> Iterator[dict[str, Any]]:
+    """The events of one task run of the command, as if of `count` others."""
+    query = "select id, occurred, event, resource, related, payload, resource_id from events"
+    query += " where event like 'prefect.task-run.%' order by occurred"
+    with sqlite3.connect(database, timeout=20) as lines:
+        rows = list(lines.execute(query))
+    ended = next(row[-1] for row in rows if row[2].endswith("Completed"))
+    kept = [row for row in rows if row[-1] == ended]
+    task_run = ended.rpartition(".")[2]
+    for _ in range(count):
+        other = str(uuid4())
+        for _, occurred, event, resource, related, payload, _ in kept:
+            body = {
+                "occurred": f"{occurred.replace(' ', 'T')}Z",
+                "event": event,
+                "id": str(uuid4()),
+            }
+            parts = {"resource": resource, "related": related, "payload": payload}
+            texts = {name: text.replace(task_run, other) for name, text in parts.items()}
+            found = {name: json.loads(text) for name, text in texts.items()}
+            # Of a flow run's task runs no two may share this.
+            found["payload"]["task_run"]["dynamic_key"] = other
+            yield body | found
+
+
+def post(url: str, body: object) -> None:
+    words = {"Content-Type": "application/json"}
+    request = urllib.request.Request(url, json.dumps(body).encode(), words)
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        answer.read()
+
+
+def measured(few: int, many: int, rounds: int, count: int) -> tuple[Round, Round, Rates]:
+    """Rounds of `few` and of `many` parties, and what the server takes."""
+    safe = tempfile.TemporaryDirectory(prefix="scale-", ignore_cleanup_errors=True)
+    with safe as name, prefect(Path(name) / "server") as server:
+        found = [command(Path(name) / str(one), server, one, rounds) for one in (few, many)]
+        rate = rates(server, count)
+    return found[0], found[1], rate
+
+
+def serve(port: int, lines: Path) -> None:
+    """The server's process: Prefect's own API, each request noted first."""
+    import uvicorn  # noqa: PLC0415
+    from prefect.server.api.server import create_app  # noqa: PLC0415
+
+    app = create_app()
+
+    async def counting(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] in ("http", "websocket"):
+            with lines.open("a", encoding="utf-8") as file:
+                file.write(f"{scope['type']} {scope['path']}\n")
+        await app(scope, receive, send)
+
+    uvicorn.run(counting, host="127.0.0.1", port=port, log_level="error")
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]), Path(sys.argv[2]))
