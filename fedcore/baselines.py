@@ -57,6 +57,7 @@ OF_MANY = (
     *("hostile", "selected", "max_norm"),
     *("buffer_size", "staleness_exponent", "max_staleness", "mixing"),
     *("head_epochs", "lam", "finetune_epochs"),
+    *("combining", "group_size"),
 )
 
 

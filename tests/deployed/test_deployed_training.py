@@ -21,6 +21,7 @@ from fedcore.params import digest
 from fedcore.simulation import World, simulate
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(1800)]
+LONG = 30
 
 
 def ends(world, flow_run, limit: float = 600) -> str:
@@ -57,7 +58,8 @@ def test_prefect_and_mlflow_show_a_training_its_sessions_its_rounds_and_its_mode
 
 
 def test_without_prefect_and_mlflow_a_training_goes_on_and_they_are_told_once_afterwards(world):
-    longer = task_file(epochs=6)
+    # So many that they go on while both servers are being stopped.
+    longer, numbers = task_file(epochs=LONG), range(1, LONG + 1)
     flow_run = world.submit(
         "federated-training/train", task_file=longer.model_dump(mode="json"), run="two"
     )
@@ -74,24 +76,24 @@ def test_without_prefect_and_mlflow_a_training_goes_on_and_they_are_told_once_af
     world.mlflow.start()
     assert ends(world, flow_run) == "Completed", world.texts()
     assert world.run(flow_run).run_count == 1
-    expected = {f"two-round-{number:03d}" for number in range(1, 7)}
+    expected = {f"two-round-{number:03d}" for number in numbers}
     assert world.artifacts(flow_run) == sorted(expected)
     names = [name for name, _ in world.tasks(flow_run)]
     assert len(names) == len(set(names))
     steps = ("invite", "guest-1 · reply", "host-2 · reply", "combine", "record")
-    assert {f"round-{number:03d} · {one}" for number in range(1, 7) for one in steps} <= set(names)
+    assert {f"round-{number:03d} · {one}" for number in numbers for one in steps} <= set(names)
     assert "round-001 · track" in names
     assert {state for _, state in world.tasks(flow_run)} == {"Completed"}
     session = world.runs()["two · host-2"].id
     assert ends(world, session, 60) == "Completed"
     trained = [name for name, _ in world.tasks(session) if name.endswith("· train")]
-    assert trained == [f"round-{number:03d} · host-2 · train" for number in range(1, 7)]
+    assert trained == [f"round-{number:03d} · host-2 · train" for number in numbers]
     client = mlflow.MlflowClient(world.mlflow.uri, world.mlflow.uri)
     experiment = client.get_experiment_by_name("chest").experiment_id
     runs = client.search_runs([experiment], "tags.`fedcore.run_id` = 'two'")
     [parent] = [one for one in runs if "mlflow.parentRunId" not in one.data.tags]
     assert parent.info.status == "FINISHED"
-    assert len(client.get_metric_history(parent.info.run_id, "federated/auroc")) == 6
+    assert len(client.get_metric_history(parent.info.run_id, "federated/auroc")) == LONG
 
 
 @pytest.mark.long
@@ -135,7 +137,8 @@ def test_killed_sessions_and_a_killed_coordinator_go_on_in_the_same_flow_runs(wo
 @pytest.mark.long
 def test_of_two_machines_that_work_for_one_hospital_the_later_goes_on_and_the_other_says_so(world):
     """The first is frozen in mid-training and comes back when the second has taken over."""
-    longer = task_file(epochs=6)
+    # So many that they go on while both servers are being stopped.
+    longer, numbers = task_file(epochs=LONG), range(1, LONG + 1)
     flow_run = world.submit(
         "federated-training/train", task_file=longer.model_dump(mode="json"), run="five"
     )
