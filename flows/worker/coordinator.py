@@ -15,6 +15,8 @@ from flows.worker.runner import make_home, process_environ, say, source_root, wo
 
 HUB = "FEDCORE_HUB"
 POOL = "coordinator"
+# Arrays of models come and go in several threads, and glibc would keep what each has freed.
+MEMORY = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": str(1 << 20)}
 
 
 def main(home: Path) -> int:
@@ -42,7 +44,7 @@ def main(home: Path) -> int:
             url=hub.prefect_url,
             services=SERVICES,
             command=(sys.executable, "-m", "flows.worker.coordinator_process"),
-            environ=environ,
+            environ=environ | MEMORY,
             folder=source_root(),
             logs=hub.home / "logs" / "flows",
             afterwards=end_sessions,

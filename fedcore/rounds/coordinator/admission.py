@@ -158,7 +158,7 @@ class Admission:
         most = most_bytes(expected, agreed)
         if path is None:
             body = codec.Tensors.from_bytes(sealed.fetch(self.desk.store, ref, most))
-            return dict(_unpacked(body, expected, agreed.codec))
+            return _unpacked(body, expected, agreed.codec)
         sealed.fetch_to_file(self.desk.store, ref, path, most)
         return _unpacked(codec.Tensors.from_file(path), expected, agreed.codec)
 
