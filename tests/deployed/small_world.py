@@ -38,6 +38,8 @@ from flows.hub.secret_store import FILE
 
 ROLES = {"1": "guest", "2": "host"}
 
+PAGE = 200  # task runs that Prefect gives at most in one answer
+
 
 @dataclass
 class SmallWorld:
@@ -194,9 +196,14 @@ class SmallWorld:
 
     def tasks(self, flow_run: UUID) -> list[tuple[str, str]]:
         """Names and states of a flow run's task runs."""
-        wanted = {"flow_runs": {"id": {"any_": [str(flow_run)]}}, "limit": 200}
+        wanted = {"flow_runs": {"id": {"any_": [str(flow_run)]}}, "sort": "ID_DESC"}
+        found: list[dict] = []
+        page = None
         with self.settings():
-            found = self.client.request("POST", "/task_runs/filter", json=wanted).json()
+            while page is None or len(page) == PAGE:
+                asked = {**wanted, "limit": PAGE, "offset": len(found)}
+                page = self.client.request("POST", "/task_runs/filter", json=asked).json()
+                found += page
         return sorted((one["name"], one["state_name"]) for one in found)
 
     def artifacts(self, flow_run: UUID) -> list[str]:
