@@ -57,6 +57,7 @@ def test_prefect_and_mlflow_show_a_training_its_sessions_its_rounds_and_its_mode
     assert [one.tags["fedcore.run_id"] for one in versions].count("one") == 1
 
 
+@pytest.mark.long
 def test_without_prefect_and_mlflow_a_training_goes_on_and_they_are_told_once_afterwards(world):
     # So many that they go on while both servers are being stopped.
     longer, numbers = task_file(epochs=LONG), range(1, LONG + 1)
