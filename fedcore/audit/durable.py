@@ -95,7 +95,7 @@ def locked(path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def replace_with(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
+def replace_with(path: Path, chunks: Iterable[bytes | memoryview], mode: int = 0o644) -> None:
     """Write `chunks` to `path`, replacing what was there only once all has arrived.
 
     An `OSError` of this machine's own disk becomes `InputError`, on a full one `NoRoom`; what
@@ -103,7 +103,7 @@ def replace_with(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
     """
     with written(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_part(path.parent, chunks).replace(path)
+        write_part(path.parent, chunks, mode).replace(path)
         flush_folder(path.parent)
 
 
@@ -115,10 +115,7 @@ def replace_and_hash(path: Path, body: bytes | memoryview) -> str:
     hashing, told = threading.Thread(target=lambda: told.append(hash_chunks([body]))), list[str]()
     hashing.start()
     try:
-        with written(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_part(path.parent, [body], READ_ONLY).replace(path)
-            flush_folder(path.parent)
+        replace_with(path, [body], READ_ONLY)
     finally:
         hashing.join()
     return told[0]

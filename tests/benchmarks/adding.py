@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 from codecs_speed import like_resnet18, speed
+from docs_page import written_between
 from typed import options
 
 from fedcore.params import finite_norm
 from fedcore.strategies.mean import WeightedMean
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "results-costs.md"
-MARKS = ("<!-- adding -->\n", "<!-- end of adding -->\n")
 HEAD = """\
 | step | ms | GB/s of the update | of a copy's | GB/s through the memory | of a copy's |
 |---|---|---|---|---|---|
@@ -32,9 +32,7 @@ def main() -> None:
     text = HEAD + "".join(rows(args.turns))
     print(text)
     if args.write:
-        page = PAGE.read_text("utf-8")
-        before, rest = page.split(MARKS[0])
-        PAGE.write_text(before + MARKS[0] + text + MARKS[1] + rest.split(MARKS[1])[1], "utf-8")
+        written_between(PAGE, "adding", text)
 
 
 def rows(turns: int) -> list[str]:

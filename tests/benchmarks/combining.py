@@ -18,13 +18,13 @@ from pathlib import Path
 
 import numpy as np
 from codecs_speed import like_resnet18, speed
+from docs_page import written_between
 from typed import options
 
 from fedcore.exchange.memory import MemoryStore
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "results-costs.md"
-MARKS = ("<!-- combining -->\n", "<!-- end of combining -->\n")
 PARTIES = (2, 8, 16, 64)
 HEAD = """\
 | parties | seconds | ms per party | of a plain copy's speed | most memory, MB | of that imports |
@@ -45,10 +45,7 @@ def main() -> None:
     text = HEAD + "".join(map(row, told))
     print(text)
     if args.write:
-        page = PAGE.read_text("utf-8")
-        before, rest = page.split(MARKS[0])
-        after = rest.split(MARKS[1])[1]
-        PAGE.write_text(before + MARKS[0] + text + MARKS[1] + after, "utf-8")
+        written_between(PAGE, "combining", text)
 
 
 def in_a_process(parties: int) -> dict[str, float]:

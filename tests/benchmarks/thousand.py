@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 from codecs_speed import like_resnet18
 from combining import ROOT, resident
+from docs_page import written_between
 from typed import options
 
 from fedcore.exchange import codec, keys
@@ -34,7 +35,6 @@ from fedcore.exchange.folder import FolderStore
 from fedcore.params import digest, norm, subtract
 
 PAGE = ROOT / "docs" / "results-costs.md"
-MARKS = ("<!-- thousand -->\n", "<!-- end of thousand -->\n")
 HEAD = """\
 | what is added up | seconds | CPU seconds | ms per part | most memory, MB |
 |---|---|---|---|---|
@@ -65,9 +65,7 @@ def main() -> None:
     text = table(told)
     print(text)
     if args.write:
-        page = PAGE.read_text("utf-8")
-        before, rest = page.split(MARKS[0])
-        PAGE.write_text(before + MARKS[0] + text + MARKS[1] + rest.split(MARKS[1])[1], "utf-8")
+        written_between(PAGE, "thousand", text)
 
 
 def in_a_process(parties: int) -> dict:

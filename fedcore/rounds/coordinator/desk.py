@@ -37,10 +37,10 @@ class Welcomed:
 
     def keys(self, ledger: Ledger) -> Mapping[str, str]:
         """By party id; several threads may ask."""
-        for entry in ledger.entries(self._read):
-            if entry.kind == "party_welcomed":
-                self._keys[entry.subject["party"]] = entry.subject["key"]
-            self._read = max(self._read, entry.index + 1)
+        found = ledger.of_kind("party_welcomed")
+        for entry in found[self._read :]:
+            self._keys[entry.subject["party"]] = entry.subject["key"]
+        self._read = len(found)
         return self._keys
 
 
