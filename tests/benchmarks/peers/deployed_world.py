@@ -19,6 +19,7 @@ from deployed_story import World  # noqa: E402
 from kinds import COORDINATOR, Cost, census, pids_of  # noqa: E402
 from network import on_one_machine  # noqa: E402
 from neutral import require_rounds  # noqa: E402
+from neutral_task import SIDE  # noqa: E402
 from rounds_story import write_pictures  # noqa: E402
 
 from fedcore.audit.entry import Entry  # noqa: E402
@@ -28,7 +29,7 @@ from fedcore.rounds import sealed  # noqa: E402
 from fedcore.rounds.messages import End, Record  # noqa: E402
 from flows.hub.seaweed import remove_sockets  # noqa: E402
 
-SIDE, PATIENTS = 32, 16
+PATIENTS = 16
 LOOK_SECONDS = 0.1
 WARM_UP = 2
 
@@ -138,18 +139,3 @@ class Deployed:
         return "\n".join(
             f"== {path}\n{path.read_text('utf-8', 'replace')[-1500:]}" for path in paths
         )
-
-
-def task_file(rounds: int, name: str) -> TaskFile:
-    """resnet18 for two classes, fedavg, updates by the codec of that name."""
-    return TaskFile.model_validate(
-        {
-            "task_type": "classification",
-            "name": "neutral",
-            "model": {"name": "resnet18", "input_size": [3, SIDE, SIDE], "num_classes": 2},
-            "federation": {"strategy": "fedavg", "epochs": rounds, "batch_size": 8, "lr": 0.01},
-            "training": {"threads": 1},
-            "data": {"min_reported": 1, "min_patients": 2, "validation": 0.25, "test": 0.25},
-            "update": {"codec": name},
-        }
-    )

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 from neutral import mark, model, require_rounds
+from neutral_task import SIDE, task_file
 from neutral_work import IMAGES, scored_at_once, trained_at_once
 
-from fedcore.config.task import TaskFile
 from fedcore.data.cohort_record import Cohort
 from fedcore.data.images import ArrayImages
 from fedcore.exchange.folder import FolderStore
@@ -23,22 +23,7 @@ from fedcore.exchange.memory import MemoryStore
 from fedcore.rounds.party import scoring, training
 from fedcore.simulation import Outcome, World, simulate_cohorts
 
-SIDE = 32
 CLASSES = ("NORMAL", "PNEUMONIA")
-
-
-def task_file(rounds: int) -> TaskFile:
-    """resnet18 for two classes, fedavg, lossless updates."""
-    return TaskFile.model_validate(
-        {
-            "task_type": "classification",
-            "name": "neutral",
-            "model": {"name": "resnet18", "input_size": [3, SIDE, SIDE], "num_classes": 2},
-            "federation": {"strategy": "fedavg", "epochs": rounds, "batch_size": 8, "lr": 0.01},
-            "training": {"threads": 1},
-            "data": {"min_reported": 1, "min_patients": 2},
-        }
-    )
 
 
 def cohort(party: int) -> Cohort:

@@ -18,13 +18,15 @@ import tempfile
 from itertools import pairwise
 from pathlib import Path
 
-from deployed_world import WARM_UP, Deployed, Story, task_file
+from deployed_world import WARM_UP, Deployed, Story
 from kinds import spent
 from neutral import note
+from neutral_task import task_file
 from processes import nothing_left
 
 LIMIT = 1200.0  # seconds for the training
 RUN = "neutral"
+SPLITS = {"validation": 0.25, "test": 0.25}
 
 
 def main() -> None:
@@ -36,7 +38,7 @@ def main() -> None:
                 note(Path(marks), "started")
                 deployed.start()
                 note(Path(marks), "submitted")
-                story = deployed.train(RUN, task_file(int(rounds), codec), LIMIT)
+                story = deployed.train(RUN, task_file(int(rounds), codec, **SPLITS), LIMIT)
         finally:
             deployed.tidy()
     lines = [f"{moment} {story.coordinator}\n" for moment in [story.invited, *story.ends]]
