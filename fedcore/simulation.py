@@ -17,21 +17,19 @@ import fedcore
 from fedcore.audit.ledger import Ledger
 from fedcore.audit.signing import SigningKey
 from fedcore.config.task import TaskFile
-from fedcore.data.cohort import cohort_of, open_cohort
 from fedcore.data.cohort_record import Cohort
-from fedcore.errors import InputError
 from fedcore.exchange import codec
 from fedcore.exchange.memory import MemoryStore
 from fedcore.exchange.store import ObjectStore
 from fedcore.models.catalogue import build
 from fedcore.models.state import Network
 from fedcore.params import Params
-from fedcore.rounds import coordinator, party, sealed
+from fedcore.rounds import coordinator, heap, party, sealed
 from fedcore.rounds.coordinator.asking import REPLIED
 from fedcore.rounds.identity import run_id
 from fedcore.rounds.messages import NOT_INVITED, TRAINING, End, Hello, Member, Record
 from fedcore.rounds.statistics_messages import PooledStatistics
-from fedcore.rounds.timeline import Timeline
+from fedcore.rounds.timeline import Timeline, timeline_of
 from fedcore.rounds.waiting import Watch
 from fedcore.training.pretraining import stage_task
 
@@ -99,6 +97,8 @@ def simulate(
     of each party what its images are, where the task file names modalities. Raises what the
     parties and the coordinator raise: `ContractBroken`, `QuorumNotMet`, ...
     """
+    from fedcore.data.cohort import cohort_of, open_cohort  # noqa: PLC0415 (loads the decoders)
+
     cohorts = {
         owner: cohort_of(
             owner, folder, task.seen_by(modalities.get(owner)), world.workdir / "cache" / owner
@@ -132,7 +132,8 @@ def simulate_cohorts(
     modalities: Mapping[str, str] = MappingProxyType({}),
 ) -> Outcome:
     """`simulate` for data that is open already."""
-    timeline = _timeline(task, cohorts, world.speeds)
+    images = {owner: len(cohort.train) for owner, cohort in cohorts.items()}
+    timeline = timeline_of(task.federation, images, world.speeds)
     if world.speeds:
         world = replace(world, watch=timeline.clock.watch(world.watch.say))
     first = guest or next(iter(cohorts))
@@ -149,13 +150,14 @@ def simulate_cohorts(
         _party_desk(task, one, name, cohorts, world, public, modalities.get(one.party_id), networks)
         for one in members
     ]
-    coordinator.found(lead)
-    for desk in desks:
-        party.join(desk)
-        party.greet(desk, weights)
-        party.tell_statistics(desk)
-    _train(lead, {desk.party: desk for desk in desks}, world, timeline)
-    return _outcome(lead, desks)
+    with heap.kept():
+        coordinator.found(lead)
+        for desk in desks:
+            party.join(desk)
+            party.greet(desk, weights)
+            party.tell_statistics(desk)
+        _train(lead, {desk.party: desk for desk in desks}, world, timeline)
+        return _outcome(lead, desks)
 
 
 def _train(
@@ -223,20 +225,6 @@ def _answer_all(desks: Iterable[party.Desk], number: int = 0) -> None:
             party.score(desk, request.round)
         elif request.kind == "test":
             party.score_final(desk)
-
-
-def _timeline(
-    task: TaskFile, cohorts: Mapping[str, Cohort], speeds: Mapping[str, float]
-) -> Timeline:
-    """How long each party trains, by its images and its speed; no time without speeds."""
-    odd = sorted(speeds.keys() ^ cohorts.keys()) if speeds else []
-    if odd:
-        raise InputError(f"World.speeds: party {odd[0]} is on one side only: name every party")
-    seconds = {
-        owner: speeds.get(owner, 0.0) * task.federation.images_per_round(len(cohort.train))
-        for owner, cohort in cohorts.items()
-    }
-    return Timeline(seconds, task.federation.max_staleness)
 
 
 def _coordinator_desk(

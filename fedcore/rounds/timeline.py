@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from fedcore.config.federation import FederationSection
+from fedcore.errors import InputError
 from fedcore.rounds.waiting import Watch, silent
 
 
@@ -70,3 +72,17 @@ class Timeline:
         missing = set(heard)
         while missing:
             missing.discard(self.next_done()[0])
+
+
+def timeline_of(
+    federation: FederationSection, images: Mapping[str, int], speeds: Mapping[str, float]
+) -> Timeline:
+    """How long each party trains, by its training images and its speed; no time without speeds."""
+    odd = sorted(speeds.keys() ^ images.keys()) if speeds else []
+    if odd:
+        raise InputError(f"World.speeds: party {odd[0]} is on one side only: name every party")
+    seconds = {
+        owner: speeds.get(owner, 0.0) * federation.images_per_round(count)
+        for owner, count in images.items()
+    }
+    return Timeline(seconds, federation.max_staleness)
