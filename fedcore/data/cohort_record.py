@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from fedcore.data.columns import Columns, no_columns
 from fedcore.data.images import ImageSet
-from fedcore.data.samples import SetAside
+
+if TYPE_CHECKING:  # it would load the decoders, which an open cohort is done with
+    from fedcore.data.samples import SetAside
 
 
 @dataclass(frozen=True)

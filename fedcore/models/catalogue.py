@@ -1,6 +1,7 @@
 """From a name in the task file to a network: torchvision's classifiers, a small `cnn`, tables'.
 
-torchvision is imported when one of its networks is asked for, because that takes a second.
+torchvision is imported when one of its networks is asked for, because that takes two seconds; of
+the residual ones the two small ones stand here.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from fedcore.errors import ModelError, nearest, problem
 from fedcore.models.cnn import cnn
 from fedcore.models.crossmodal import join, see_as
 from fedcore.models.modalities import ENCODER
+from fedcore.models.resnet import DEPTHS, resnet
 from fedcore.models.tabular import tabular
 
 SMALL = "cnn"
@@ -68,7 +70,8 @@ def build(
 def _checked(section: ModelSection, where: object) -> nn.Module:
     try:
         network = _construct(section)
-        _dry_forward(network, section)
+        if section.name not in DEPTHS:  # these take every size, and trying loads torch's compiler
+            _dry_forward(network, section)
     except _MISFITS as misfit:
         raise ModelError(_wrong_size(section, where)) from misfit
     return network
@@ -80,8 +83,9 @@ def _alone(section: ModelSection, modality: str) -> ModelSection:
 
 
 def _require_known(section: ModelSection, where: object) -> None:
-    names = () if section.name == SMALL else model_names()
-    if section.name != SMALL and section.name not in names:
+    own = section.name == SMALL or section.name in DEPTHS
+    names = () if own else model_names()
+    if not own and section.name not in names:
         raise ModelError(
             problem(
                 where, "model.name", section.name, f"no such model; {nearest(section.name, names)}"
@@ -93,17 +97,22 @@ def _construct(section: ModelSection) -> nn.Module:
     channels = section.input_size[0]
     if section.name == SMALL:
         return cnn(channels, section.num_classes)
+    own = section.name in DEPTHS
+    network = resnet(section.name, section.num_classes) if own else _of_torchvision(section)
+    if channels != 3:
+        _take_channels(network, channels)
+    return network
+
+
+def _of_torchvision(section: ModelSection) -> nn.Module:
     import torchvision.models as catalogue  # noqa: PLC0415
 
-    network = cast(
+    return cast(
         nn.Module,
         catalogue.get_model(
             section.name, weights=None, num_classes=section.num_classes, **_options(section)
         ),
     )
-    if channels != 3:
-        _take_channels(network, channels)
-    return network
 
 
 def _options(section: ModelSection) -> dict[str, Any]:
