@@ -73,9 +73,17 @@ def learned(params: Mapping[str, Array]) -> Params:
     return {name: array for name, array in params.items() if is_learned(name, array)}
 
 
-def subtract(left: Mapping[str, Array], right: Mapping[str, Array]) -> Params:
-    """`left - right`, name by name; `Refused` unless names and shapes are the same."""
-    return _pairwise(np.subtract, left, right)
+def subtract(
+    left: Mapping[str, Array], right: Mapping[str, Array], into: Mapping[str, Array] | None = None
+) -> Params:
+    """`left - right`, name by name; `Refused` unless names and shapes are the same.
+
+    The arrays of `into` take the result, where it is given.
+    """
+    if into is None:
+        return _pairwise(np.subtract, left, right)
+    _require_same_shapes(left, right)
+    return {name: np.subtract(left[name], right[name], out=into[name]) for name in left}
 
 
 def add(left: Mapping[str, Array], right: Mapping[str, Array]) -> Params:
@@ -173,13 +181,17 @@ def _pairwise(
     left: Mapping[str, Array],
     right: Mapping[str, Array],
 ) -> Params:
+    _require_same_shapes(left, right)
+    return {name: np.asarray(operation(left[name], right[name])) for name in left}
+
+
+def _require_same_shapes(left: Mapping[str, Array], right: Mapping[str, Array]) -> None:
     if left.keys() != right.keys():
         odd = sorted(left.keys() ^ right.keys())[0]
         raise Refused("schema", f"parameter {odd!r} is on one side only")
     for name in left:
         if left[name].shape != right[name].shape:
             raise Refused("shape", f"{name}: {left[name].shape} against {right[name].shape}")
-    return {name: np.asarray(operation(left[name], right[name])) for name in left}
 
 
 def _scaled(array: Array, factor: float) -> Array:

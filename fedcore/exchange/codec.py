@@ -7,6 +7,7 @@ read; a body can be opened whole or tensor by tensor, from memory, a file or the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Self
@@ -25,27 +26,54 @@ from fedcore.exchange.header import (
     write_header,
 )
 from fedcore.exchange.store import ObjectStore
-from fedcore.params import Array, Params, Schema
+from fedcore.params import Array, Params, Schema, schema
 
 KNOWN = frozenset(DTYPES.values())
 
 
-def encode(params: Mapping[str, Array]) -> memoryview:
+class Draft:
+    """A safetensors body whose numbers are written where they will lie.
+
+    What is computed into `arrays` need not be copied when the body is `encode`d.
+    """
+
+    def __init__(self, wanted: Schema) -> None:
+        """Room for arrays of that schema; `KeyError` for a dtype that cannot be sent."""
+        places = sorted(wanted, key=lambda name: (rank(wanted[name][0]), name))
+        head = write_header({name: wanted[name] for name in places})
+        sizes = {name: _size(*wanted[name]) for name in places}
+        # An array, not bytes: numpy asks for large pages, which cost a third of the time.
+        self._body = np.empty(len(head) + sum(sizes.values()), np.uint8)
+        self._body[: len(head)] = np.frombuffer(head, np.uint8)
+        self.schema: Schema = {name: wanted[name] for name in places}
+        self.arrays: Params = {}
+        start = len(head)
+        for name, (dtype, shape) in self.schema.items():
+            flat = self._body[start : start + sizes[name]]
+            self.arrays[name] = flat.view(dtype).reshape(shape)
+            start += sizes[name]
+
+    def body(self) -> memoryview:
+        """The bytes, read-only; the arrays are from now on, too."""
+        for array in self.arrays.values():
+            array.flags.writeable = False
+        return self._body.data.toreadonly()
+
+
+def encode(params: Mapping[str, Array], draft: Draft | None = None) -> memoryview:
     """The safetensors bytes of named arrays, read-only; the same arrays always give the same bytes.
 
-    They are what the format's own library writes, which would copy all of it three times. Raises
-    `ValueError` for a dtype that the other side would not accept.
+    They are what the format's own library writes, which would copy all of it three times. Arrays
+    that are the `draft`'s own are not copied. Raises `ValueError` for a dtype that the other side
+    would not accept.
     """
-    arrays = {name: _plain(name, params[name]) for name in _in_place(params)}
-    head = write_header({name: (one.dtype.name, one.shape) for name, one in arrays.items()})
-    # An array, not bytes: numpy asks for large pages, and a fresh body costs a third of the time.
-    body = np.empty(len(head) + sum(one.nbytes for one in arrays.values()), np.uint8)
-    body[: len(head)] = np.frombuffer(head, np.uint8)
-    start = len(head)
-    for array in arrays.values():
-        body[start : start + array.nbytes] = array.reshape(-1).view(np.uint8)
-        start += array.nbytes
-    return body.data.toreadonly()
+    arrays = {name: _plain(name, params[name]) for name in params}
+    found = schema(arrays)
+    target = draft if draft is not None and draft.schema == found else Draft(found)
+    for name, array in arrays.items():
+        if array is not target.arrays[name]:
+            target.arrays[name][...] = array
+    return target.body()
 
 
 def decode(body: bytes | memoryview, expected: Schema | None = None) -> Params:
@@ -152,9 +180,8 @@ class Lazy(Mapping[str, Array]):
         return len(self._names)
 
 
-def _in_place(params: Mapping[str, Array]) -> list[str]:
-    """The names in the order of the body."""
-    return sorted(params, key=lambda name: (rank(params[name].dtype.name), name))
+def _size(dtype: str, shape: tuple[int, ...]) -> int:
+    return math.prod(shape) * np.dtype(dtype).itemsize
 
 
 def _plain(name: str, array: Array) -> Array:

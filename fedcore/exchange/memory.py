@@ -18,6 +18,7 @@ class MemoryStore:
         """Start empty; `keeps` is whether what is to be forgotten stays all the same."""
         self._keeps = keeps
         self._objects: dict[str, memoryview] = {}
+        self._hashes: dict[str, str] = {}
         self._folders: set[str] = set()
         self._lock = threading.Lock()
 
@@ -37,11 +38,28 @@ class MemoryStore:
                 raise Conflict(f"exchange: {key} is written already, with other bytes")
             self._folders |= above
 
+    def put_hashed_once(self, key: str, body: memoryview, sha256: str) -> None:
+        """`put_once` of a read-only body of which its writer has made the SHA-256 just now."""
+        self.put_once(key, body)
+        with self._lock:
+            standing = self._objects.get(key)
+            if standing is not None and standing.obj is body.obj:
+                self._hashes[key] = sha256
+
+    def hash_of(self, key: str, body: memoryview) -> str | None:
+        """The SHA-256 of what was read at `key` where its writer gave it; `None` of other bytes.
+
+        Writer and reader share this process's memory, in which nobody may change the object.
+        """
+        with self._lock:
+            return self._hashes.get(key) if self._objects.get(key) is body else None
+
     def forget(self, key: str) -> None:
         """Free what an object holds, which nobody reads again; it stays as one without bytes."""
         with self._lock:
             if require_key(key) in self._objects and not self._keeps:
                 self._objects[key] = memoryview(b"")
+                self._hashes.pop(key, None)
 
     def put_file_once(self, key: str, path: Path) -> None:
         """See `ObjectStore`."""

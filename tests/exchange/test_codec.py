@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 
 from fedcore import params
 from fedcore.errors import Refused
-from fedcore.exchange.codec import Tensors, decode, encode
+from fedcore.exchange.codec import Draft, Tensors, decode, encode
 from fedcore.exchange.header import DTYPES
 from fedcore.exchange.memory import MemoryStore
 
@@ -204,3 +204,23 @@ def test_a_file_that_shrinks_under_the_reader_is_refused(tmp_path):
     (tmp_path / "model").write_bytes(encode(SMALL)[:-4])
     with pytest.raises(Refused, match="truncated"):
         list(opened)
+
+
+def test_what_is_computed_into_a_draft_is_not_copied_and_gives_the_same_bytes():
+    wanted = {"b": np.arange(3, dtype=np.float32), "a": np.int64(4), "c": np.ones((2, 2))}
+    arrays = {name: np.asarray(array) for name, array in wanted.items()}
+    draft = Draft(params.schema(arrays))
+    into = params.subtract(
+        arrays, {name: array - array for name, array in arrays.items()}, draft.arrays
+    )
+    body = encode(into, draft)
+    assert body == encode(arrays)
+    assert np.shares_memory(np.frombuffer(body, np.uint8), draft.arrays["b"])
+    with pytest.raises(ValueError, match="read-only"):
+        draft.arrays["b"][0] = 1
+
+
+def test_a_draft_of_other_arrays_is_left_aside():
+    draft = Draft({"a": ("float32", (2,))})
+    other = {"a": np.ones(3, np.float32)}
+    assert encode(other, draft) == encode(other)

@@ -60,3 +60,31 @@ def test_what_is_wrong_each_time_is_refused_and_leaves_no_file(
         way(store, sealed.reference("body", BODY), tmp_path)
     assert refused.value.reason == "wrong_hash"
     assert not list(tmp_path.iterdir())
+
+
+def test_what_was_handed_over_with_its_hash_is_not_hashed_again() -> None:
+    store, body = MemoryStore(), memoryview(BODY)
+    ref = sealed.reference("body", BODY).model_copy(update={"sha256": "as the writer says"})
+    sealed.put_hashed(store, ref, body)
+    assert sealed.fetch(store, ref) == BODY
+
+
+@pytest.mark.parametrize("spoiled", [1, 1000])
+def test_other_bytes_than_those_handed_over_are_hashed(spoiled: int) -> None:
+    store, ref = Noisy(spoiled), sealed.reference("body", BODY)
+    sealed.put_hashed(store, ref, memoryview(BODY))
+    if spoiled == 1:
+        assert sealed.fetch(store, ref) == BODY
+        return
+    with pytest.raises(Refused, match="wrong_hash"):
+        sealed.fetch(store, ref)
+
+
+def test_a_hash_is_not_believed_of_a_body_that_was_there_before() -> None:
+    store, ref = MemoryStore(), sealed.reference("body", BODY)
+    store.put_once("body", bytes(BODY))
+    sealed.put_hashed(
+        store, ref.model_copy(update={"sha256": "another"}), memoryview(bytes([*BODY]))
+    )
+    with pytest.raises(Refused, match="wrong_hash"):
+        sealed.fetch(store, ref.model_copy(update={"sha256": "another"}))

@@ -65,8 +65,8 @@ class Admission:
         """What `answers` names, in the order of party ids, checked one after the other.
 
         Updates come as arrays in memory, or, `keeping`, as views of files that last as long as
-        the context. Who is refused is left out and stands in `absent`. While one update is looked
-        at, the next is fetched.
+        the context. Who is refused is left out and stands in `absent`. While one update is added,
+        the next is fetched and measured.
         """
         self.absent = {party: answer for party, answer in answers.items() if answer != REPLIED}
         parties = sorted(answers.keys() - self.absent.keys())
@@ -104,7 +104,9 @@ class Admission:
         reply = reply_of(self.desk, self.invitation, party)
         # By party: two that sent the same bytes may arrive at the same time.
         path = folder and folder / f"update-{party}.safetensors"
-        return reply, self._opened(reply.update, self._expected_of(party), path)
+        update = self._opened(reply.update, self._expected_of(party), path)
+        self._require_fit(party, update)
+        return reply, update
 
     def _admitted(
         self, party: str, arrived: Future[Arrived], folder: Path | None
@@ -113,7 +115,6 @@ class Admission:
             reply, update = arrived.result()
             base = self._base(reply, folder)
             seen = update if base is None else Rebased(update, base, self.start, is_measured)
-            self._require_fit(party, update)
             self._require_variances(party, seen)
         except (Refused, NotThere) as refused:
             reason = refused.reason if isinstance(refused, Refused) else "update_missing"

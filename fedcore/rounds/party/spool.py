@@ -76,14 +76,14 @@ def reference(desk: Desk, spooled: Spooled) -> ObjectRef:
     return ObjectRef(key=key, sha256=spooled.sha256, size=size)
 
 
-def send(desk: Desk, spooled: Spooled, key: str) -> None:
-    """Put the update into the exchange under `key`, from memory where it lies only there."""
+def send(desk: Desk, spooled: Spooled, ref: ObjectRef) -> None:
+    """Put the update into the exchange, from memory where it lies only there."""
     place = update_path(desk, spooled.trained_in)
     near = desk.near.update(place, spooled.sha256)
     if near is None or desk.lasting:
-        desk.store.put_file_once(key, place)
+        desk.store.put_file_once(ref.key, place)
     else:
-        desk.store.put_once(key, near)
+        sealed.put_hashed(desk.store, ref, near)
 
 
 def update_path(desk: Desk, number: int) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from fedcore.config.policy import METRICS
 from fedcore.errors import Conflict, Refused
 from fedcore.exchange import codec, keys
-from fedcore.params import CONTROL, Array, Params, prefixed, select, subtract
+from fedcore.params import CONTROL, Array, Params, prefixed, schema, select, subtract
 from fedcore.rounds import sealed
 from fedcore.rounds.messages import Invitation, Reply
 from fedcore.rounds.party import carrying, controls, packing, personal, spool, weights
@@ -52,8 +52,10 @@ def _train_shared(desk: Desk, asked: Invitation) -> str:
     before = carrying.before(desk, number)
     result = _train(desk, begun, number, checkpoint, held.offsets, before)
     turned = controls.turn(desk, held, begun, result)
-    packed = packing.pack(desk, asked, _update(desk, start, result.params))
-    body = codec.encode({**packed.arrays, **prefixed(CONTROL, turned)})
+    draft = codec.Draft(schema(select(start, desk.shared)))
+    update = _update(desk, start, result.params, draft)
+    packed = packing.pack(desk, asked, update)
+    body = codec.encode({**packed.arrays, **prefixed(CONTROL, turned)}, draft)
 
     def keep() -> str:
         sha256 = spool.keep_body(desk, number, body)
@@ -116,9 +118,9 @@ def _checkpoint(desk: Desk, asked: Invitation) -> Checkpoint:
     return Checkpoint(place, bound, clock=watch.clock, say=watch.say)
 
 
-def _update(desk: Desk, start: Params, trained: Params) -> Params:
-    """Trained minus global weights of what is shared."""
-    return subtract(select(trained, desk.shared), select(start, desk.shared))
+def _update(desk: Desk, start: Params, trained: Params, draft: codec.Draft) -> Params:
+    """Trained minus global weights of what is shared, where the update's body will lie."""
+    return subtract(select(trained, desk.shared), select(start, desk.shared), draft.arrays)
 
 
 def _train(
@@ -146,7 +148,7 @@ def _train(
 def _send(desk: Desk, asked: Invitation, done: Spooled) -> Reply:
     ref = spool.reference(desk, done)
     head = desk.note_departure("update", ref)
-    spool.send(desk, done, ref.key)
+    spool.send(desk, done, ref)
     reply = Reply(
         run=desk.run,
         round=asked.round,
