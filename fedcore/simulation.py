@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -66,6 +67,12 @@ class World:
     speeds: Mapping[str, float] = field(default_factory=dict)
     near: party.Near = field(default_factory=lambda: party.Near(most=2))
 
+    @property
+    def lasting(self) -> bool:
+        """Whether the exchange outlives this process, or may be read by another one."""
+        stores = (self.store, *self.stores.values())
+        return not (self.near.shared and all(isinstance(one, MemoryStore) for one in stores))
+
     def store_of(self, owner: str) -> ObjectStore:
         """The exchange as the owner reaches it."""
         return self.stores.get(owner, self.store)
@@ -77,7 +84,7 @@ class World:
     def ledger(self, owner: str) -> Ledger:
         """The owner's ledger."""
         path = self.workdir / "ledger" / f"{owner}.jsonl"
-        return Ledger(path, self.key(owner), self.wall_clock)
+        return Ledger(path, self.key(owner), self.wall_clock, lasting=self.lasting)
 
 
 def simulate(
@@ -150,7 +157,9 @@ def simulate_cohorts(
         _party_desk(task, one, name, cohorts, world, public, modalities.get(one.party_id), networks)
         for one in members
     ]
-    with heap.kept():
+    with heap.kept(), ExitStack() as at_the_end:
+        for ledger in (lead.ledger, *(desk.ledger for desk in desks)):
+            at_the_end.callback(ledger.flush)
         coordinator.found(lead)
         for desk in desks:
             party.join(desk)
@@ -269,7 +278,7 @@ def _party_desk(
         public=(lambda: public) if public is not None else None,
         modality=modality,
         near=world.near,
-        lasting=not (world.near.shared and isinstance(world.store, MemoryStore)),
+        lasting=world.lasting,
     )
 
 

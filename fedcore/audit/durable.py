@@ -35,8 +35,10 @@ def hard_link(part: Path, target: Path) -> None:
     os.link(part, target)
 
 
-def write_part(folder: Path, chunks: Iterable[bytes | memoryview], mode: int = 0o644) -> Path:
-    """Write `chunks` to a new hidden file in `folder`, flushed to the disk; its path."""
+def write_part(
+    folder: Path, chunks: Iterable[bytes | memoryview], mode: int = 0o644, *, lasting: bool = True
+) -> Path:
+    """Write `chunks` to a new hidden file in `folder`, if `lasting` to the disk; its path."""
     descriptor, name = tempfile.mkstemp(prefix=PART, dir=folder)
     part = Path(name)
     with contextlib.ExitStack() as undo:
@@ -46,7 +48,8 @@ def write_part(folder: Path, chunks: Iterable[bytes | memoryview], mode: int = 0
             for chunk in chunks:
                 file.write(chunk)
             file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                os.fsync(file.fileno())
         undo.pop_all()
     return part
 
@@ -95,16 +98,20 @@ def locked(path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def replace_with(path: Path, chunks: Iterable[bytes | memoryview], mode: int = 0o644) -> None:
+def replace_with(
+    path: Path, chunks: Iterable[bytes | memoryview], mode: int = 0o644, *, lasting: bool = True
+) -> None:
     """Write `chunks` to `path`, replacing what was there only once all has arrived.
 
+    What is not `lasting` appears whole or not at all while the machine runs, and no longer.
     An `OSError` of this machine's own disk becomes `InputError`, on a full one `NoRoom`; what
     `chunks` raises passes.
     """
     with written(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_part(path.parent, chunks, mode).replace(path)
-        flush_folder(path.parent)
+        write_part(path.parent, chunks, mode, lasting=lasting).replace(path)
+        if lasting:
+            flush_folder(path.parent)
 
 
 def replace_and_hash(path: Path, body: bytes | memoryview) -> str:

@@ -1,7 +1,8 @@
 """The ledger: an append-only file in which every entry is signed and holds the hash of the last.
 
 Whoever holds the newest index and hash (the head) can tell later whether anything was changed,
-dropped, swapped or cut. Entries are JSON lines, flushed to the disk before `append` returns.
+dropped, swapped or cut. Entries are JSON lines, flushed to the disk before `append` returns, unless
+all that they tell of is gone with this process, too.
 A writer killed in mid-append leaves a torn last line; nobody has seen that entry, so the next
 writer sets the torn bytes aside (`<file>.torn`) and the chain goes on.
 """
@@ -27,13 +28,16 @@ EMPTY = Head(-1, NOTHING_BEFORE)
 class Ledger:
     """The ledger of one party in one file; several processes of that party may share it."""
 
-    def __init__(self, path: Path, key: SigningKey, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, path: Path, key: SigningKey, clock: Callable[[], float], *, lasting: bool = True
+    ) -> None:
         """Open or make the file and verify it; `clock` gives seconds since 1970.
 
+        Without `lasting`, an entry that was appended may be lost in a power cut before `flush`.
         Raises `LedgerBroken` when an entry does not verify, `InputError` when the file cannot be
         read and written.
         """
-        self._path, self._key, self._clock = path, key, clock
+        self._path, self._key, self._clock, self._lasting = path, key, clock, lasting
         self._entries: list[Entry] = []
         self._known: dict[bytes, Entry] = {}
         self._kinds: dict[str, list[Entry]] = {}
@@ -47,7 +51,7 @@ class Ledger:
         return self._path
 
     def append(self, kind: str, subject: Subject) -> Entry:
-        """Sign and write one entry; it is on the disk when this returns."""
+        """Sign and write one entry; if it is to last, it is on the disk when this returns."""
         with self._opened() as file:
             return self._write(file, kind, subject)
 
@@ -56,6 +60,11 @@ class Ledger:
         with self._opened() as file:
             known = self._known.get(_meaning(kind, subject))
             return known or self._write(file, kind, subject)
+
+    def flush(self) -> None:
+        """Bring onto the disk what was appended."""
+        with self._opened() as file:
+            os.fsync(file.fileno())
 
     def adopt(self, lines: Iterable[bytes]) -> int:
         """Append what a copy of this very ledger holds beyond this file; how many entries.
@@ -110,7 +119,8 @@ class Ledger:
         file.seek(0, os.SEEK_END)
         file.write(b"".join(entry.line + b"\n" for entry in entries))
         file.flush()
-        os.fsync(file.fileno())
+        if self._lasting:
+            os.fsync(file.fileno())
         self._remember(entries)
         self._size = file.tell()
 

@@ -271,3 +271,19 @@ def test_a_part_a_kind_and_a_head_are_found_and_those_of_other_writers_too(tmp_p
     assert ours.holds(Head(-1, ""))
     assert not ours.holds(Head(1, ours.head().hash))
     assert not ours.holds(Head(4, ours.head().hash))
+
+
+@pytest.mark.parametrize(("lasting", "each"), [(True, 1), (False, 0)])
+def test_what_need_not_last_stands_in_the_file_at_once_and_on_the_disk_when_flushed(
+    lasting: bool, each: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, flushed = tmp_path / "ledger.jsonl", []
+    ledger = Ledger(path, KEY, lambda: 1_700_000_000.0, lasting=lasting)
+    ledger.append("sent", {"number": 0})
+    monkeypatch.setattr("os.fsync", flushed.append)
+    for number in range(1, 4):
+        ledger.append("sent", {"number": number})
+    assert len(flushed) == 3 * each
+    assert story(verify(path, KEY.public)) == [("sent", {"number": one}) for one in range(4)]
+    ledger.flush()
+    assert len(flushed) == 3 * each + 1

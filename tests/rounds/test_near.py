@@ -9,8 +9,11 @@ import pytest
 from rounds_story import task_file
 from worlds import KnownKeys, bits, opened, stories, world
 
+from fedcore.audit.ledger import Ledger
+from fedcore.errors import FedcoreError
 from fedcore.exchange import keys
 from fedcore.exchange.memory import MemoryStore
+from fedcore.rounds.identity import run_id
 from fedcore.rounds.party import Near
 from fedcore.simulation import simulate_cohorts
 
@@ -88,3 +91,20 @@ def test_a_simulation_in_memory_keeps_the_newest_updates_alone(tmp_path: Path) -
 def _fetched(folder: Path) -> set[str]:
     """The parties that fetched a global model into their spool."""
     return {path.parent.name for path in folder.rglob("model-*")}
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_ledgers_of_a_simulation_in_memory_are_on_the_disk_when_it_ends(
+    fails: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[Path] = []
+    monkeypatch.setattr(Ledger, "flush", lambda self: flushed.append(self.path))
+    cohorts, place = opened(tmp_path), world(tmp_path / "a")
+    if fails:
+        place.store.put_once(keys.agreement(run_id(task_file(), cohorts)), b"somebody else's")
+        with pytest.raises(FedcoreError):
+            simulate_cohorts(task_file(), cohorts, place)
+    else:
+        simulate_cohorts(task_file(), cohorts, place)
+    names = {"coordinator.jsonl", "party-1.jsonl", "party-2.jsonl"}
+    assert {path.name for path in flushed} == names

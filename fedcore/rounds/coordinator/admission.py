@@ -13,6 +13,7 @@ from pathlib import Path
 from fedcore.config.update import UpdateSection
 from fedcore.errors import NotThere, Refused
 from fedcore.exchange import codec, packing
+from fedcore.exchange.memory import MemoryStore
 from fedcore.models.modalities import is_foreign
 from fedcore.params import (
     CONTROL,
@@ -65,8 +66,8 @@ class Admission:
         """What `answers` names, in the order of party ids, checked one after the other.
 
         Updates come as arrays in memory, or, `keeping`, as views of files that last as long as
-        the context. Who is refused is left out and stands in `absent`. While one update is added,
-        the next is fetched and measured.
+        the context. Who is refused is left out and stands in `absent`. While one update is looked
+        at, the next is fetched.
         """
         self.absent = {party: answer for party, answer in answers.items() if answer != REPLIED}
         parties = sorted(answers.keys() - self.absent.keys())
@@ -87,6 +88,11 @@ class Admission:
         """Every party that was asked, and `replied` or why it is not in."""
         return {**self.absent, **dict.fromkeys(self.weights, REPLIED)}
 
+    @property
+    def _measures_ahead(self) -> bool:
+        """Whether who fetches has the time to measure: what lies in memory need not be fetched."""
+        return isinstance(self.desk.store, MemoryStore)
+
     def _in_order(self, parties: Sequence[str], folder: Path | None) -> Iterator[Contribution]:
         arriving = one_ahead(partial(self._arrived, party, folder) for party in parties)
         for party in parties:
@@ -105,7 +111,8 @@ class Admission:
         # By party: two that sent the same bytes may arrive at the same time.
         path = folder and folder / f"update-{party}.safetensors"
         update = self._opened(reply.update, self._expected_of(party), path)
-        self._require_fit(party, update)
+        if self._measures_ahead:
+            self._require_fit(party, update)
         return reply, update
 
     def _admitted(
@@ -115,6 +122,8 @@ class Admission:
             reply, update = arrived.result()
             base = self._base(reply, folder)
             seen = update if base is None else Rebased(update, base, self.start, is_measured)
+            if not self._measures_ahead:
+                self._require_fit(party, update)
             self._require_variances(party, seen)
         except (Refused, NotThere) as refused:
             reason = refused.reason if isinstance(refused, Refused) else "update_missing"

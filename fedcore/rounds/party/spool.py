@@ -41,7 +41,8 @@ def keep_body(desk: Desk, number: int, body: memoryview) -> str:
 
 def keep(desk: Desk, spooled: Spooled) -> None:
     """Write the note that makes the update valid."""
-    replace_with(_note_path(desk, spooled.trained_in), [spooled.model_dump_json().encode()])
+    note = spooled.model_dump_json().encode()
+    replace_with(_note_path(desk, spooled.trained_in), [note], lasting=desk.lasting)
 
 
 def find(desk: Desk, number: int, base: str) -> Spooled | None:
