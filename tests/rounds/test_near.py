@@ -10,6 +10,7 @@ from rounds_story import task_file
 from worlds import KnownKeys, bits, opened, stories, world
 
 from fedcore.audit.ledger import Ledger
+from fedcore.config.task import TaskFile
 from fedcore.errors import FedcoreError
 from fedcore.exchange import keys
 from fedcore.exchange.memory import MemoryStore
@@ -79,12 +80,17 @@ def test_a_simulation_gives_the_same_bits_and_ledgers_without_a_memory(tmp_path:
     assert _fetched(tmp_path / "b") == {"1", "2"}
 
 
-def test_a_simulation_in_memory_keeps_the_newest_updates_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cross_site", [False, True])
+def test_a_simulation_in_memory_keeps_no_updates_but_those_that_all_parties_score(
+    cross_site: bool, tmp_path: Path
+) -> None:
     place = world(tmp_path / "a", MemoryStore(keeps=False))
-    outcome = simulate_cohorts(task_file(epochs=3), opened(tmp_path), place)
+    asked = {**task_file(epochs=3).model_dump(), "evaluation": {"cross_site": cross_site}}
+    outcome = simulate_cohorts(TaskFile.model_validate(asked), opened(tmp_path), place)
     run, parties = outcome.end.run, outcome.hellos
     sizes = [[place.store.size(keys.update(one, run, n)) for n in (1, 2, 3)] for one in parties]
-    assert all(first == second == 0 < third for first, second, third in sizes)
+    assert all(first == second == 0 for first, second, _ in sizes)
+    assert all((third > 0) == cross_site for _, _, third in sizes)
     assert not list(tmp_path.rglob("update-*.safetensors"))
 
 

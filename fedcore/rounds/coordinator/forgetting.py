@@ -10,11 +10,10 @@ from fedcore.rounds.coordinator.grouping import bodies_of
 
 
 def forget_replaced(desk: Desk, number: int, newest: dict[str, str]) -> None:
-    """Free each update that is combined once a newer one of its party is, too, by round `number`.
+    """Free each update that is combined in round `number`, and the groups' sums of that round.
 
-    And the groups' sums of that round, which are in its model.
-    `newest` holds, by party id, the key of its newest combined update. The cross-site evaluation
-    reads that one; where updates may count in a later round than they were made in, all stay.
+    The cross-site evaluation reads the newest one of each party, whose key `newest` then holds by
+    party id. Where updates may count in a later round than they were made in, all stay.
     """
     federation = desk.task.federation
     if not isinstance(desk.store, MemoryStore):
@@ -24,6 +23,8 @@ def forget_replaced(desk: Desk, number: int, newest: dict[str, str]) -> None:
     if federation.buffer or federation.late == "next_round":
         return
     for party in combined_of(desk, number).updates:
-        if party in newest:
-            desk.store.forget(newest[party])
-        newest[party] = keys.update(party, desk.run, number)
+        key = keys.update(party, desk.run, number)
+        replaced = newest.get(party) if desk.task.evaluation.cross_site else key
+        if replaced is not None:
+            desk.store.forget(replaced)
+        newest[party] = key

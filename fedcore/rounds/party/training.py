@@ -95,7 +95,7 @@ def upload(desk: Desk, number: int) -> Reply | None:
             raise
         return standing
     spool.forget_before(desk, done.trained_in)
-    if desk.lasting:
+    if desk.lasting or not _may_come_late(desk):
         desk.near.forget_update(spool.update_path(desk, done.trained_in))
     return reply
 
@@ -175,6 +175,12 @@ def _may_leave(desk: Desk, metrics: Mapping[str, float]) -> dict[str, float]:
     patients, agreed = desk.cohort.train.patients, desk.task.data.min_reported
     allowed = [name for name in METRICS if desk.leaving.allows(name, patients, agreed)]
     return {name: value for name, value in metrics.items() if name in allowed}
+
+
+def _may_come_late(desk: Desk) -> bool:
+    """Whether an update may be offered again after the round that it was trained in."""
+    federation = desk.task.federation
+    return federation.buffer is not None or federation.late == "next_round"
 
 
 def _may_close_without_us(desk: Desk) -> bool:
