@@ -69,9 +69,9 @@ class World:
 
     @property
     def lasting(self) -> bool:
-        """Whether the exchange outlives this process, or may be read by another one."""
+        """Whether the exchange is to survive this process, or a power cut."""
         stores = (self.store, *self.stores.values())
-        return not (self.near.shared and all(isinstance(one, MemoryStore) for one in stores))
+        return not self.near.shared or any(getattr(one, "lasting", True) for one in stores)
 
     def store_of(self, owner: str) -> ObjectStore:
         """The exchange as the owner reaches it."""

@@ -54,7 +54,7 @@ def write_part(
     return part
 
 
-def publish(part: Path, target: Path, link: Link = hard_link) -> bool:
+def publish(part: Path, target: Path, link: Link = hard_link, *, lasting: bool = True) -> bool:
     """Name a written part `target` unless that name is taken; whether it was free.
 
     The part is gone afterwards and the folder is flushed, so that even a "taken" is lasting.
@@ -63,7 +63,8 @@ def publish(part: Path, target: Path, link: Link = hard_link) -> bool:
         return _claim(part, target, link)
     finally:
         discard(part)
-        flush_folder(target.parent)
+        if lasting:
+            flush_folder(target.parent)
 
 
 def _claim(part: Path, target: Path, link: Link) -> bool:

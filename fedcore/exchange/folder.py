@@ -38,11 +38,15 @@ class FolderStore:
         root: Path,
         link: durable.Link = durable.hard_link,
         throttle: Throttle | None = None,
+        *,
+        lasting: bool = True,
     ) -> None:
         """Nothing is touched yet; `link` is how the file system gives a file a second name.
 
-        `throttle` says how fast, and large objects at which hours, may travel.
+        `throttle` says how fast, and large objects at which hours, may travel. What is not
+        `lasting`, in a temporary folder, is whole to every process and not safe from a power cut.
         """
+        self.lasting = lasting
         self._root = root
         self._link = link
         self._throttle = throttle or Throttle()
@@ -118,9 +122,10 @@ class FolderStore:
         target = self._path(key)
         with self._translated(key, writing=True):
             self._make_folders(target.parent)
-            part = durable.write_part(target.parent, self._paced(pieces()))
+            pieced = self._paced(pieces())
+            part = durable.write_part(target.parent, pieced, lasting=self.lasting)
             durable.sweep(target.parent, now=part.stat().st_mtime)
-            won = durable.publish(part, target, self._link)
+            won = durable.publish(part, target, self._link, lasting=self.lasting)
         if not won and not self._holds(key, pieces):
             raise Conflict(f"exchange: {key} is written already, with other bytes")
 
@@ -133,7 +138,7 @@ class FolderStore:
             self._link(path, target)
         except OSError:  # taken, another file system, or one without hard links: `_put` says which
             return False
-        durable.flush_folder(target.parent)
+        self._flush(target.parent)
         return True
 
     def _holds(self, key: str, pieces: Pieces) -> bool:
@@ -153,7 +158,11 @@ class FolderStore:
         missing = [place for place in (folder, *folder.parents) if not place.exists()]
         for place in reversed(missing):
             place.mkdir(exist_ok=True)
-            durable.flush_folder(place.parent)
+            self._flush(place.parent)
+
+    def _flush(self, folder: Path) -> None:
+        if self.lasting:
+            durable.flush_folder(folder)
 
     def _require_root(self) -> None:
         if not stat.S_ISDIR(self._root.stat().st_mode):

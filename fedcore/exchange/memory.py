@@ -14,6 +14,8 @@ from fedcore.exchange.store import require_range
 class MemoryStore:
     """An `ObjectStore` for the threads of one process; it is gone with the process."""
 
+    lasting = False
+
     def __init__(self, *, keeps: bool = True) -> None:
         """Start empty; `keeps` is whether what is to be forgotten stays all the same."""
         self._keeps = keeps

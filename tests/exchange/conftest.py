@@ -34,6 +34,9 @@ def _s3(request: pytest.FixtureRequest) -> ObjectStore:
 MAKERS: dict[str, Callable[[pytest.FixtureRequest], ObjectStore]] = {
     "memory": lambda request: MemoryStore(),
     "folder": lambda request: FolderStore(request.getfixturevalue("tmp_path") / "exchange"),
+    "folder-for-now": lambda request: FolderStore(
+        request.getfixturevalue("tmp_path") / "exchange", lasting=False
+    ),
     "folder-without-hard-links": lambda request: FolderStore(
         request.getfixturevalue("tmp_path") / "exchange", _refusing_link
     ),
@@ -45,6 +48,7 @@ MAKERS: dict[str, Callable[[pytest.FixtureRequest], ObjectStore]] = {
     params=[
         "memory",
         "folder",
+        "folder-for-now",
         "folder-without-hard-links",
         pytest.param("s3", marks=pytest.mark.servers),
     ]

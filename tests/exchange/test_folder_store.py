@@ -197,3 +197,19 @@ def test_objects_are_gone_when_the_folder_is_emptied(folder, tmp_path):
     assert folder.keys() == []
     folder.put_once("a/b", b"y")
     assert folder.get("a/b") == b"y"
+
+
+@pytest.mark.parametrize("lasting", [True, False])
+def test_only_what_is_to_survive_a_power_cut_is_flushed_to_the_disk(lasting, tmp_path, monkeypatch):
+    flushed, final = [], tmp_path / "final"
+    final.write_bytes(b"body")
+    final.chmod(durable.READ_ONLY)
+    monkeypatch.setattr("os.fsync", flushed.append)
+    store = FolderStore(tmp_path / "exchange", lasting=lasting)
+    store.prepare()
+    store.put_once("a/b", b"body")
+    store.put_file_once("a/c", final)
+    assert bool(flushed) == lasting
+    assert store.get("a/b") == store.get("a/c") == b"body"
+    with pytest.raises(Conflict):
+        store.put_once("a/b", b"other")

@@ -13,10 +13,11 @@ from fedcore.audit.ledger import Ledger
 from fedcore.config.task import TaskFile
 from fedcore.errors import FedcoreError
 from fedcore.exchange import keys
+from fedcore.exchange.folder import FolderStore
 from fedcore.exchange.memory import MemoryStore
 from fedcore.rounds.identity import run_id
 from fedcore.rounds.party import Near
-from fedcore.simulation import simulate_cohorts
+from fedcore.simulation import World, simulate_cohorts
 
 
 def test_a_memory_of_0_models_keeps_nothing() -> None:
@@ -114,3 +115,23 @@ def test_the_ledgers_of_a_simulation_in_memory_are_on_the_disk_when_it_ends(
         simulate_cohorts(task_file(), cohorts, place)
     names = {"coordinator.jsonl", "party-1.jsonl", "party-2.jsonl"}
     assert {path.name for path in flushed} == names
+
+
+def test_a_simulation_in_a_folder_for_now_gives_the_same_bits_ledgers_and_objects(
+    tmp_path: Path,
+) -> None:
+    cohorts, outcomes = opened(tmp_path), []
+    for lasting in (True, False):
+        store = FolderStore(tmp_path / f"exchange-{lasting}", lasting=lasting)
+        store.prepare()
+        outcomes.append(
+            (simulate_cohorts(task_file(), cohorts, _at(tmp_path, lasting, store)), store)
+        )
+    (kept, first), (passing, second) = outcomes
+    assert bits(kept) == bits(passing)
+    assert stories(kept) == stories(passing)
+    assert first.keys() == second.keys()
+
+
+def _at(folder: Path, lasting: bool, store: FolderStore) -> World:
+    return KnownKeys(folder / f"world-{lasting}", store, world(folder).watch, lambda: 0.0)

@@ -41,6 +41,7 @@ def arms(cache: Path, kinds: Sequence[str]) -> list[Arm]:
         Arm(ONE, "NVFlare simulator, eager", nvflare, "nvflare_simulated.py", "eager"),
         Arm(ONE, "fedcore, memory", own, "ours.py", "memory"),
         Arm(ONE, "fedcore, folder", own, "ours.py", "folder"),
+        Arm(ONE, "fedcore, folder, flushed", own, "ours.py", "lasting"),
         Arm(DEPLOYED, "NVFlare POC", nvflare, "nvflare_poc.py", "default"),
         Arm(DEPLOYED, "NVFlare POC, eager", nvflare, "nvflare_poc.py", "eager"),
         Arm(DEPLOYED, "Flower", flower, "flower_deployed.py", "scored"),

@@ -1,4 +1,6 @@
-"""The neutral work in `fedcore.simulation`: `python ours.py PARTIES ROUNDS memory|folder MARKS`.
+"""The neutral work in `fedcore.simulation`: `python ours.py PARTIES ROUNDS EXCHANGE MARKS`.
+
+The exchange is `memory`, `folder`, or `lasting`: a folder that is to survive a power cut.
 
 Two functions are replaced in this process, and nothing else: the loop over batches gives a
 perturbed model at once, and scoring gives constant counts. All around them is a real training:
@@ -20,6 +22,7 @@ from fedcore.data.cohort_record import Cohort
 from fedcore.data.images import ArrayImages
 from fedcore.exchange.folder import FolderStore
 from fedcore.exchange.memory import MemoryStore
+from fedcore.exchange.store import ObjectStore
 from fedcore.rounds.party import scoring, training
 from fedcore.simulation import Outcome, World, simulate_cohorts
 
@@ -52,12 +55,18 @@ def cohort(party: int) -> Cohort:
 def run(parties: int, rounds: int, exchange: str, marks: Path, folder: Path) -> Outcome:
     """All rounds; a mark when the first begins, and one when each has ended."""
     training.train_round, scoring.evaluate = trained_at_once, scored_at_once
-    store = MemoryStore(keeps=False) if exchange == "memory" else FolderStore(folder / "exchange")
+    store = _store(exchange, folder / "exchange")
     store.prepare()
     world = World(folder, store, on_record=lambda _: mark(marks))
     cohorts = {str(number): cohort(number) for number in range(1, parties + 1)}
     mark(marks)
     return simulate_cohorts(task_file(rounds), cohorts, world)
+
+
+def _store(exchange: str, folder: Path) -> ObjectStore:
+    if exchange == "memory":
+        return MemoryStore(keeps=False)
+    return FolderStore(folder, lasting=exchange == "lasting")
 
 
 def _labels() -> np.ndarray:
