@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from rounds_pair import Pair
-from rounds_story import ByHand, model
+from rounds_story import RUN, ByHand, model
 
+from fedcore.exchange import keys
 from fedcore.exchange.memory import MemoryStore
 from fedcore.rounds import coordinator, party
 from fedcore.rounds.party.requests import Lookout, Request
@@ -133,3 +134,27 @@ def test_the_coordinator_reads_each_reply_and_no_model_of_its_own(
         models = [one for one in asked if one.startswith("view") and "model" in one]
         assert bool(models) == (number == 1)
         invitation = coordinator.invite(world.desk, number + 1, combined.model)
+
+
+def test_a_coordinator_that_starts_anew_asks_nobody_for_a_second_upload(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    inner = MemoryStore.put_once
+
+    def noted(self, key, body) -> None:
+        if key.endswith("update.safetensors"):
+            sent.append(key)
+        inner(self, key, body)
+
+    monkeypatch.setattr(MemoryStore, "put_once", noted)
+    for desk in pair.desks:
+        pair.answer(desk, 1)
+    for known in (pair.lead.memory, pair.lead.replies, pair.lead.made):
+        known.clear()
+    for desk in pair.desks:
+        desk.said.begin(keys.reply(desk.party, RUN, 1))  # as a session that starts anew, too
+        assert party.next_request(desk, until=0.0) is None
+    pair.close(1)
+    assert coordinator.records(pair.lead)[0].bytes_up > 0
+    assert sent == [keys.update(desk.party, RUN, 1) for desk in pair.desks]
