@@ -197,12 +197,12 @@ def test_a_party_killed_at_every_write_to_its_disk_ends_with_the_same_bits(
 def struck(write, written: set[Path], after: bool):
     """The first write of each file kills the process, before or after it has come to stand."""
 
-    def strike(path, chunks):
+    def strike(path, chunks, **how):
         if path in written:
-            return write(path, chunks)
+            return write(path, chunks, **how)
         written.add(path)
         if after:
-            write(path, chunks)
+            write(path, chunks, **how)
         raise Killed
 
     return strike
