@@ -62,6 +62,11 @@ def numbered_model(run: str, number: int, sha256: str) -> str:
     return require_key(model(run, number).replace(".safetensors", f"-{sha256[:16]}.safetensors"))
 
 
+def numbered_step(run: str, number: int, sha256: str) -> str:
+    """The step to the global model after round `number` from the one before it, by its hash."""
+    return require_key(f"{rounds_folder(run)}{number:05d}/step-{sha256[:16]}.safetensors")
+
+
 def numbered_memory(run: str, number: int, sha256: str) -> str:
     """What the strategy remembers after round `number`, by its hash."""
     return require_key(f"{rounds_folder(run)}{number:05d}/memory-{sha256[:16]}.safetensors")

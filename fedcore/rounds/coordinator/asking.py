@@ -24,26 +24,22 @@ def invite(desk: Desk, number: int, weights: ObjectRef) -> Invitation:
     hellos = desk.hellos()
     note_welcomed(desk, hellos)
     parties = drawn(hellos, desk.seats, desk.task.seed, number)
+    before = desk.recall(keys.combined(desk.run, number - 1), Combined, desk.key.public)
     invitation = Invitation(
         run=desk.run,
         round=number,
         parties=parties,
         not_invited=tuple(party for party in hellos if party not in parties),
         weights=weights,
+        step=before.step if before is not None and before.model == weights else None,
         task_hash=desk.task.fingerprint(),
         clip_norm=desk.task.federation.clip_norm,
-        memory=_remembered(desk, number - 1),
+        memory=before.memory if before is not None else None,
     )
     standing = sealed.settle(desk.store, keys.invitation(desk.run, number), invitation, desk.key)
     subject = {"round": number, "weights": weights.sha256, "parties": list(standing.parties)}
     desk.ledger.append_once("invited", subject)
     return standing
-
-
-def _remembered(desk: Desk, number: int) -> ObjectRef | None:
-    """What the strategy remembered after round `number`, if anything."""
-    before = desk.recall(keys.combined(desk.run, number), Combined, desk.key.public)
-    return before.memory if before is not None else None
 
 
 def invitation_of(desk: Desk, number: int) -> Invitation:
