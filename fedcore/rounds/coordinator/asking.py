@@ -49,6 +49,20 @@ def invitation_of(desk: Desk, number: int) -> Invitation:
     return known or sealed.read(desk.store, key, Invitation, desk.key.public)
 
 
+def bytes_down(desk: Desk, invitation: Invitation) -> int:
+    """What the round's model took to come to all: by the step to those of the round before.
+
+    Who is not invited fetches it, too: to score it.
+    """
+    there = invitation.parties + invitation.not_invited
+    whole, step = invitation.weights.size, invitation.step
+    if step is None:
+        return whole * len(there)
+    before = invitation_of(desk, invitation.round - 1)
+    known = {*before.parties, *before.not_invited}
+    return sum(step.size if party in known else whole for party in there)
+
+
 def deadline(desk: Desk) -> float | None:
     """The moment, on the desk's clock, until which a step that begins now may wait."""
     limit = desk.task.federation.deadline

@@ -10,7 +10,12 @@ from fedcore.exchange import keys
 from fedcore.metrics import AnyScores, read_scores
 from fedcore.rounds import sealed
 from fedcore.rounds.coordinator import ledger_parts
-from fedcore.rounds.coordinator.asking import invitation_of, staleness_of, wait_for
+from fedcore.rounds.coordinator.asking import (
+    bytes_down,
+    invitation_of,
+    staleness_of,
+    wait_for,
+)
 from fedcore.rounds.coordinator.combining import combined_of, reply_as_combined
 from fedcore.rounds.coordinator.desk import Desk
 from fedcore.rounds.coordinator.local_models import publish_local_models
@@ -73,7 +78,7 @@ def record(desk: Desk, number: int, seconds: float) -> Record:
         train_loss=_weighted(combined, replies, "loss"),
         train_accuracy=_weighted(combined, replies, "accuracy"),
         bytes_up=sum(reply.update.size for reply in replies.values()),
-        bytes_down=_bytes_down(desk, invitation),
+        bytes_down=bytes_down(desk, invitation),
         seconds=round(seconds, 3),
         ledgers=ledgers,
         personal=own_headline(pooled(own)),
@@ -84,20 +89,6 @@ def record(desk: Desk, number: int, seconds: float) -> Record:
     if blind is not None:
         desk.watch.say(blind)
     return sealed.settle(desk.store, keys.record(desk.run, number), mine, desk.key)
-
-
-def _bytes_down(desk: Desk, invitation: Invitation) -> int:
-    """What the round's model took to come to all: by the step to those of the round before.
-
-    Who is not invited fetches it, too: to score it.
-    """
-    there = invitation.parties + invitation.not_invited
-    whole, step = invitation.weights.size, invitation.step
-    if step is None:
-        return whole * len(there)
-    before = invitation_of(desk, invitation.round - 1)
-    known = {*before.parties, *before.not_invited}
-    return sum(step.size if party in known else whole for party in there)
 
 
 def scorers(desk: Desk, number: int) -> list[str]:
