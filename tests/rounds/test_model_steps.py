@@ -217,7 +217,7 @@ def test_a_step_that_is_changed_or_gone_is_refused_and_the_whole_model_is_fetche
     assert [one for one in view.bodies() if one != "step"] == ["model.safetensors", *["model"] * 2]
     assert bits(outcome) == bits(simulate_cohorts(task, cohorts, world(tmp_path / "whole")))
     reason = "wrong_hash" if "spoils" in spoilt else "not_there"
-    words = f"the step to the next model is no use ({reason}): the whole model is fetched"
+    words = f"the step to the model is no use ({reason}): the whole model is fetched"
     assert said == [words] * 2
 
 

@@ -27,10 +27,10 @@ def open_model(desk: Desk, ref: ObjectRef, step: ModelStep | None = None) -> Par
     if near is not None:
         require_schema(near, expected)
         return near
-    body = _spooled(desk, ref.sha256)
-    params = _stepped(desk, ref, step, expected) if body is None and step is not None else None
-    if params is None:
-        params = codec.decode(body or _fetched(desk, ref), expected)
+    body: bytes | memoryview | None = _spooled(desk, ref.sha256)
+    if body is None and step is not None:
+        body = _stepped(desk, ref, step, expected)
+    params = codec.views(_fetched(desk, ref) if body is None else body, expected)
     require_finite(params)
     desk.near.keep_model(ref.sha256, params)
     return params
@@ -82,22 +82,24 @@ def _fetched(desk: Desk, ref: ObjectRef) -> bytes | memoryview:
     return _read(path)
 
 
-def _stepped(desk: Desk, ref: ObjectRef, step: ModelStep, expected: Schema) -> Params | None:
-    """The model that the step leads to, hashed as the whole would be; `None`: fetch the whole."""
+def _stepped(desk: Desk, ref: ObjectRef, step: ModelStep, expected: Schema) -> memoryview | None:
+    """The bytes of the model that the step leads to, hashed as the whole's are.
+
+    `None` where only the whole will do: the model that the step leads from is not here, the step
+    is refused or gone, or what comes of it is not the model.
+    """
     base = _held(desk, step.base, expected)
     if base is None:
         return None
     try:
         packed = codec.Tensors.from_bytes(_fetched_step(desk, step))
-        params = after_step(base, packed, desk.task.update.codec, expected)
-        if _kept_and_hashed(desk, ref, params) == ref.sha256:
-            return params
-        reason = "wrong_hash"
+        body = codec.encode(after_step(base, packed, desk.task.update.codec, expected))
+        _keep(desk, ref, body)
     except (Refused, NotThere) as refused:
         reason = refused.reason if isinstance(refused, Refused) else "not_there"
-    _place(desk, ref.sha256).unlink(missing_ok=True)
-    desk.watch.say(f"the step to the next model is no use ({reason}): the whole model is fetched")
-    return None
+        desk.watch.say(f"the step to the model is no use ({reason}): the whole model is fetched")
+        return None
+    return body
 
 
 def _held(desk: Desk, sha256: str, expected: Schema) -> Params | None:
@@ -106,7 +108,7 @@ def _held(desk: Desk, sha256: str, expected: Schema) -> Params | None:
     if near is not None:
         return near
     body = _spooled(desk, sha256)
-    return None if body is None else codec.decode(body, expected)
+    return None if body is None else codec.views(body, expected)
 
 
 def _fetched_step(desk: Desk, step: ModelStep) -> bytes | memoryview:
@@ -121,15 +123,17 @@ def _fetched_step(desk: Desk, step: ModelStep) -> bytes | memoryview:
     return body
 
 
-def _kept_and_hashed(desk: Desk, ref: ObjectRef, params: Params) -> str:
-    """The SHA-256 of what the model is in bytes, and these bytes in the spool."""
-    body = codec.encode(params)
-    if desk.near.shared:
-        return hashlib.sha256(body).hexdigest()
+def _keep(desk: Desk, ref: ObjectRef, body: memoryview) -> None:
+    """Put a model's bytes into the spool; `Refused` unless they are the referenced ones."""
     path = _place(desk, ref.sha256)
-    sha256 = replace_and_hash(path, body)
-    _keep_newest(desk.spool, path)
-    return sha256
+    if desk.near.shared:
+        found = hashlib.sha256(body).hexdigest()
+    else:
+        found = replace_and_hash(path, body)
+        _keep_newest(desk.spool, path)
+    if found != ref.sha256:
+        path.unlink(missing_ok=True)
+        raise Refused("wrong_hash", f"what the step to {ref.key} leads to")
 
 
 def _spooled(desk: Desk, sha256: str) -> bytes | None:
