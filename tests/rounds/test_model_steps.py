@@ -164,6 +164,13 @@ def test_parties_fetch_the_first_model_whole_and_then_steps_alone(name, cohorts,
     assert [one.bytes_down for one in outcome.records] == [3 * (b or a) for a, b in sizes]
 
 
+def test_an_exchange_in_memory_keeps_the_newest_step_alone(cohorts, tmp_path):
+    place = world(tmp_path, MemoryStore(keeps=False))
+    simulate_cohorts(stepping(task_file(epochs=3, local_steps=1)), cohorts, place)
+    found = [key for key in place.store.keys("") if "/step-" in key]
+    assert [place.store.size(key) > 0 for key in found] == [False, False, True]
+
+
 def test_without_the_wish_there_are_no_steps(cohorts, tmp_path):
     place = world(tmp_path)
     simulate_cohorts(task_file(epochs=1), cohorts, place)
