@@ -117,10 +117,10 @@ class S3Store:
         except BeyondTheEnd:
             return b""
 
-    def get_to_file(self, key: str, path: Path) -> None:
+    def get_to_file(self, key: str, path: Path) -> str:
         """See `ObjectStore`. What a cut or killed call has fetched is not fetched again."""
         source = f"{self._place}/{require_key(key)}"
-        fetch_to_file(functools.partial(self._open, key), self._pause, path, source)
+        return fetch_to_file(functools.partial(self._open, key), self._pause, path, source)
 
     def size(self, key: str) -> int:
         """See `ObjectStore`."""
