@@ -1,0 +1,131 @@
+"""What an upload in parts asks of a real bucket, and what it leaves there: as little as can be."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+
+import pytest
+from transfer_story import BODY, MEMORY_SENDER, MIB, child
+
+from fedcore.errors import Conflict, Unreachable
+from fedcore.exchange import s3_parts
+from fedcore.exchange.s3_notes import note_path
+
+pytestmark = pytest.mark.servers
+PARTS = "PUT .*partNumber"
+
+
+def unwanted(*_: object) -> str:
+    raise AssertionError("nobody needs this hash")
+
+
+def test_a_fresh_upload_asks_for_nothing_but_its_parts(proxy, behind, large, monkeypatch, key):
+    monkeypatch.setattr(s3_parts, "md5", unwanted)
+    behind.put_file_once(key, large)
+    asked = [re.sub(r"uploadId=[^&]*", "uploadId", str(one)) for one in proxy.requests]
+    assert asked == [
+        f"HEAD /transfers/{key}",
+        f"POST /transfers/{key}?uploads",
+        *(f"PUT /transfers/{key}?uploadId&partNumber={number}" for number in (1, 2, 3)),
+        f"POST /transfers/{key}?uploadId",
+    ]
+
+
+def test_an_unchanged_file_is_gone_on_with_without_a_hash(
+    proxy, behind, direct, large, monkeypatch, key
+):
+    monkeypatch.setattr(s3_parts, "md5", unwanted)
+    proxy.answer(500, "InternalError", times=3, pattern=r"partNumber=3\b")
+    with pytest.raises(Unreachable):
+        behind.put_file_once(key, large)
+    behind.put_file_once(key, large)
+    assert direct.get(key) == BODY
+
+
+def test_an_upload_that_was_begun_and_not_yet_noted_is_found_in_the_bucket(
+    proxy, behind, direct, large, key
+):
+    proxy.answer(500, "InternalError", times=3, pattern=r"partNumber=3\b")
+    with pytest.raises(Unreachable):
+        behind.put_file_once(key, large)
+    note = json.loads(note_path(large).read_bytes())
+    note_path(large).write_text(json.dumps(note | {"upload": "", "parts": {}}))
+    behind.put_file_once(key, large)
+    assert (proxy.seen("POST .*uploads"), proxy.seen(r"partNumber=1\b")) == (1, 1)
+    assert direct.get(key) == BODY
+
+
+def test_an_upload_whose_beginning_was_not_heard_of_is_found_and_gone_on_with(
+    proxy, behind, direct, large, key
+):
+    proxy.lose_answer(pattern="^POST .*uploads")
+    behind.put_file_once(key, large)
+    assert (proxy.seen("^POST .*uploads"), proxy.seen(PARTS)) == (1, 3)
+    assert direct.get(key) == BODY
+    assert direct._calls.open_uploads(key) == []
+
+
+def test_what_a_sender_killed_after_the_last_byte_left_is_cleared_away(
+    proxy, behind, direct, large, key
+):
+    proxy.answer(500, "InternalError", times=3, pattern=r"partNumber=3\b")
+    with pytest.raises(Unreachable):
+        behind.put_file_once(key, large)
+    direct.put_once(key, BODY)
+    behind.put_file_once(key, large)
+    assert [path.name for path in large.parent.iterdir()] == ["large"]
+    assert direct._calls.open_uploads(key) == []
+
+
+def test_a_large_body_in_memory_goes_up_in_parts_and_not_twice(
+    proxy, behind, direct, monkeypatch, key
+):
+    with monkeypatch.context() as patched:
+        patched.setattr(s3_parts, "md5", unwanted)
+        behind.put_once(key, memoryview(BODY))
+    assert (len(proxy.requests), proxy.seen(PARTS)) == (6, 3)
+    assert direct.get(key) == BODY
+    behind.put_once(key, BODY)
+    for other in (BODY[:-1], BODY[:-1] + b"!"):
+        with pytest.raises(Conflict):
+            behind.put_once(key, other)
+    assert proxy.seen(PARTS) == 3
+    direct.put_once(f"{key}-whole", BODY[: MIB * 8 - 1])
+    assert direct.get(f"{key}-whole") == BODY[: MIB * 8 - 1]
+
+
+def test_a_large_body_in_memory_that_fails_leaves_nothing(proxy, behind, direct, key):
+    proxy.answer(500, "InternalError", times=3, pattern=r"partNumber=3\b")
+    with pytest.raises(Unreachable):
+        behind.put_once(key, BODY)
+    assert not direct.exists(key)
+    assert direct._calls.open_uploads(key) == []
+    behind.put_once(key, BODY)
+    assert direct.get(key) == BODY
+
+
+def test_a_large_body_in_memory_goes_on_where_the_exchange_went_away(proxy, behind, direct, key):
+    proxy.answer(500, "InternalError", times=3, pattern=r"partNumber=3\b")
+    proxy.answer(500, "InternalError", pattern="^DELETE")
+    with pytest.raises(Unreachable):
+        behind.put_once(key, BODY)
+    behind.put_once(key, BODY)
+    assert (proxy.seen(r"partNumber=1\b"), proxy.seen("^POST .*uploads")) == (1, 1)
+    assert direct.get(key) == BODY
+    assert direct._calls.open_uploads(key) == []
+
+
+def test_a_sender_killed_with_a_body_in_memory_leaves_no_object(
+    proxy, behind, bucket, seaweedfs, direct, large, key
+):
+    proxy.limit(12 * MIB)
+    sender = child(MEMORY_SENDER, proxy, bucket, seaweedfs, large, key)
+    proxy.wait_for(r"partNumber=2\b")
+    sender.send_signal(signal.SIGKILL)
+    sender.wait()
+    proxy.mend()
+    assert not direct.exists(key)
+    behind.put_once(key, BODY)
+    assert direct.get(key) == BODY
