@@ -1,7 +1,7 @@
-"""Notes that a transfer leaves beside a file, for whoever goes on with it.
+"""The note that a download leaves beside its file, for whoever goes on with it.
 
-A killed process leaves a note whole, the new one or the one before. A power cut may lose a note
-that was only jotted down: the transfer then begins anew.
+A killed process leaves it whole or not at all. A power cut may lose it, as it is only jotted down:
+the download then begins anew.
 """
 
 from __future__ import annotations

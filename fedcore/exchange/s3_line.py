@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 from botocore.httpsession import URLLib3Session
@@ -28,7 +29,7 @@ from fedcore.exchange.throttle import SMALL, Throttle
 
 STALL_SECONDS = 60.0
 CONNECT_SECONDS = 10.0
-BLOCK = 16 << 10
+BLOCK = 64 << 10
 UNSENT = 64 << 10
 REGION = "us-east-1"
 
@@ -116,7 +117,7 @@ def connect(
         raise NotAllowed(f"{place}: no credentials: {CREDENTIALS}")
     bundle = _checked_bundle(environ.get("AWS_CA_BUNDLE"), place)
     try:
-        client = boto3.session.Session().client(
+        client = _plain_session().client(
             "s3",
             endpoint_url=endpoint,
             aws_access_key_id=user,
@@ -130,7 +131,21 @@ def connect(
         remedy = "write it as http(s)://host:port/bucket"
         raise InputError(problem("exchange", "address", endpoint, remedy)) from odd
     client.meta.events.register("before-send.s3", line.send)
+    client.meta.events.register_last("before-call.s3", _unannounced)
     return client
+
+
+def _plain_session() -> Any:
+    """A session whose answers keep times as text: reading them takes a tenth of a request."""
+    known = botocore.session.get_session()
+    known.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
+    return boto3.session.Session(botocore_session=known)
+
+
+def _unannounced(params: dict[str, Any], **_: Any) -> None:
+    """Send a small body with its headers, without waiting for leave first."""
+    if not isinstance(params.get("body"), Body):
+        params["headers"].pop("Expect", None)
 
 
 def _checked_bundle(bundle: str | None, place: str) -> str | None:

@@ -1,12 +1,16 @@
 """What is known of an upload that has begun: a note beside its file, or nothing for one in memory.
 
 The note is there before the upload begins. So where there is none, no upload of that file is open,
-and nobody needs to ask the bucket, which has to look through all that are.
+and nobody needs to ask the bucket, which has to look through all that are. It grows by a line for
+the upload and for each part that has arrived: a line is there or not, whenever its writer is
+killed, and what a power cut tears or loses is found in the bucket.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +18,6 @@ from typing import Any, Protocol
 
 from fedcore.audit import durable
 from fedcore.errors import InputError
-from fedcore.exchange.notes import jot, read_note
 
 ENDING = ".upload"
 
@@ -30,6 +33,10 @@ class Note:
     upload: str = ""
     parts: dict[str, str] = field(default_factory=dict)
 
+    def head(self) -> dict[str, Any]:
+        """What does not change while the upload goes on."""
+        return {"key": self.key, "place": self.place, "size": self.size, "file": self.file}
+
 
 class Book(Protocol):
     """Where an upload's note is kept."""
@@ -44,8 +51,8 @@ class Book(Protocol):
         """Note that an upload is about to begin, lastingly; whether that could be written."""
         ...
 
-    def keep(self, note: Note) -> None:
-        """Note how far it is; on a disk without room the note before this one stays."""
+    def add(self, upload: str, part: str = "", tag: str = "", /) -> None:
+        """Note the upload, or a part of it; on a disk without room that is left out."""
         ...
 
     def close(self) -> None:
@@ -65,26 +72,39 @@ class Beside:
     def __init__(self, path: Path) -> None:
         """`path` is the file's."""
         self._folder, self._path = path.parent, note_path(path)
+        self._begun = False
 
     def read(self, fresh: Note) -> Note | None:
         """See `Book`. A torn note, or another object's, says only that one may be open."""
-        found = read_note(self._path)
-        return None if found is None else _matching(found, fresh)
+        lines = _lines(self._path)
+        if lines is None:
+            self._begun = False
+            return None
+        self._begun = lines[0] == fresh.head()
+        _take(lines, fresh)
+        return fresh
 
     def begin(self, note: Note) -> bool:
-        """See `Book`."""
+        """See `Book`. A note of this very file is gone on with."""
+        if self._begun:
+            return True
+        lines = [note.head()] + ([{"upload": note.upload}] if note.upload else [])
+        body = "\n".join(json.dumps(line) for line in lines)
         try:
-            durable.replace_with(self._path, [json.dumps(vars(note)).encode()])
+            durable.replace_with(self._path, [body.encode()])
         except InputError:
             return False
         return True
 
-    def keep(self, note: Note) -> None:
+    def add(self, upload: str, part: str = "", tag: str = "", /) -> None:
         """See `Book`."""
-        try:
-            jot(self._path, vars(note))
-        except OSError:
-            return
+        line = json.dumps({"upload": upload, "part": part, "tag": tag})
+        with contextlib.suppress(OSError):
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            try:
+                os.write(descriptor, f"\n{line}".encode())
+            finally:
+                os.close(descriptor)
 
     def close(self) -> None:
         """See `Book`."""
@@ -94,7 +114,8 @@ class Beside:
         """See `Book`."""
         for path in self._folder.glob(f".*{ENDING}"):
             if not path.with_name(path.name[1:].removesuffix(ENDING)).exists():
-                yield read_note(path) or {}
+                lines = _lines(path) or [{}]
+                yield lines[0] | {"upload": lines[-1].get("upload")}
                 path.unlink(missing_ok=True)
 
 
@@ -117,9 +138,9 @@ class Unwritten:
         self.upload = note.upload
         return True
 
-    def keep(self, note: Note) -> None:
+    def add(self, upload: str, *_: str) -> None:
         """See `Book`."""
-        self.upload = note.upload
+        self.upload = upload
 
     def close(self) -> None:
         """See `Book`."""
@@ -135,17 +156,33 @@ def note_path(path: Path) -> Path:
     return path.with_name(f".{path.name}{ENDING}")
 
 
-def _matching(found: dict[str, Any], fresh: Note) -> Note:
-    """`fresh` with what was noted of the same upload; tags only if the file is the same, too."""
-    if (found.get("key"), found.get("place"), found.get("size")) != (
-        fresh.key,
-        fresh.place,
-        fresh.size,
-    ):
-        return fresh
-    parts, upload = found.get("parts"), found.get("upload")
-    if isinstance(upload, str) and isinstance(parts, dict):
-        fresh.upload = upload
-        if found.get("file") == fresh.file:
-            fresh.parts = {number: tag for number, tag in parts.items() if isinstance(tag, str)}
-    return fresh
+def _lines(path: Path) -> list[dict[str, Any]] | None:
+    """A note's lines, empty ones for what is torn; `None` when there is no note."""
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return [{}]
+    return [_line(line) for line in lines]
+
+
+def _line(text: bytes) -> dict[str, Any]:
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return {}
+    return line if isinstance(line, dict) else {}
+
+
+def _take(lines: list[dict[str, Any]], fresh: Note) -> None:
+    """Take over what was noted of the same upload; tags only if the file is the same, too."""
+    head = fresh.head()
+    if lines[0] | {"file": fresh.file} != head:
+        return
+    for line in lines[1:]:
+        upload, part, tag = line.get("upload"), line.get("part"), line.get("tag")
+        if isinstance(upload, str) and upload != fresh.upload:  # begun anew
+            fresh.upload, fresh.parts = upload, {}
+        if part and isinstance(part, str) and isinstance(tag, str) and lines[0] == head:
+            fresh.parts[part] = tag

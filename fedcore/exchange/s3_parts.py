@@ -175,15 +175,15 @@ class Upload:
         """Without a note no upload is open; from here on there is one, if it can be written."""
         fresh = self._fresh()
         found = self._book.read(fresh)
-        if found is not None or not self._book.begin(fresh):
-            self._unsure = True
         self._note = found or fresh
+        if not self._book.begin(self._note) or found is not None:
+            self._unsure = True
 
     def _resume(self) -> dict[int, Stored] | None:
         """Parts that the bucket shows; `None` where it may not be asked and the note must do."""
         if not self._note.upload:
             new = self._begin()
-            self._book.keep(self._note)
+            self._book.add(self._note.upload)
             if new:
                 return {}
         try:
@@ -218,13 +218,11 @@ class Upload:
         plain = stored.etag.strip('"')
         if plain != noted.strip('"') and plain != md5(self._source, part.start, part.length):
             return None
-        self._note.parts[str(part.number)] = stored.etag
         return stored.etag
 
     def _send(self, part: Part) -> str:
         tag = self._bucket.send_part(self._key, self._note.upload, self._source, part)
-        self._note.parts[str(part.number)] = tag
-        self._book.keep(self._note)
+        self._book.add(self._note.upload, str(part.number), tag)
         return tag
 
     def _give_up(self) -> None:

@@ -125,11 +125,25 @@ def test_a_file_that_changes_all_the_time_is_given_back_to_the_caller(path):
 def test_a_note_that_cannot_be_written_is_made_good_by_a_look_at_the_bucket(path, monkeypatch):
     bucket = Bucket()
     monkeypatch.setattr(Beside, "begin", lambda *_: False)
-    monkeypatch.setattr(Beside, "keep", lambda *_: None)
+    monkeypatch.setattr(Beside, "add", lambda *_: None)
     fail(bucket, path, 6)
     send(bucket, path)
     assert [name for name in bucket.asked if name.startswith("send")] == ["send 3"]
     assert bucket.uploads == {}
+
+
+def test_a_note_that_is_torn_anywhere_still_leads_to_its_upload(path):
+    bucket = Bucket()
+    fail(bucket, path, 5)
+    note = note_path(path).read_bytes()
+    upload = dict(next(iter(bucket.uploads.values())))
+    for end in range(0, len(note) + 1, 3):
+        bucket.objects, bucket.uploads = {}, {"key#001": dict(upload)}
+        note_path(path).write_bytes(note[:end])
+        bucket.asked.clear()
+        send(bucket, path)
+        assert [name for name in bucket.asked if name.startswith("send")] == ["send 3"]
+        assert (bucket.objects, bucket.uploads) == ({"key": b"0123456789"}, {})
 
 
 def test_the_upload_of_a_file_that_is_gone_is_given_up_by_the_next_one(path):

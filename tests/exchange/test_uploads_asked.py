@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import signal
 
@@ -50,8 +49,7 @@ def test_an_upload_that_was_begun_and_not_yet_noted_is_found_in_the_bucket(
     proxy.answer(500, "InternalError", times=3, pattern=r"partNumber=3\b")
     with pytest.raises(Unreachable):
         behind.put_file_once(key, large)
-    note = json.loads(note_path(large).read_bytes())
-    note_path(large).write_text(json.dumps(note | {"upload": "", "parts": {}}))
+    note_path(large).write_text(note_path(large).read_text().splitlines()[0])
     behind.put_file_once(key, large)
     assert (proxy.seen("POST .*uploads"), proxy.seen(r"partNumber=1\b")) == (1, 1)
     assert direct.get(key) == BODY
