@@ -16,12 +16,12 @@ from pathlib import Path
 
 from fedcore.audit import durable
 from fedcore.errors import Conflict, NotAllowed, NotThere, Unreachable
-from fedcore.exchange.keys import require_key, require_prefix
+from fedcore.exchange.keys import FOLDERS, require_key, require_prefix
 from fedcore.exchange.s3_answers import NO_BUCKET, BeyondTheEnd
 from fedcore.exchange.s3_calls import S3Calls
 from fedcore.exchange.s3_line import STALL_SECONDS, connect
 from fedcore.exchange.s3_notes import Beside, Book, Unwritten
-from fedcore.exchange.s3_parts import MULTIPART, Upload, tag_of
+from fedcore.exchange.s3_parts import MULTIPART, Upload, end_forgotten, tag_of
 from fedcore.exchange.sources import InMemory, Source, open_file, pieces
 from fedcore.exchange.steady import Opened, fetch_to_file, steadily
 from fedcore.exchange.store import require_range
@@ -52,18 +52,20 @@ class S3Store:
         self._place = f"exchange {endpoint}/{bucket}"
         throttle = throttle or Throttle()
         self._bucket_seen = False
-        self._pause = pause
+        self._pause, self._wall = pause, wall
         # By key, uploads from memory that failed and could not be given up.
         self._left: dict[str, str] = {}
         line = connect(endpoint, self._place, environ, throttle, stall)
         self._calls = S3Calls(line, bucket, self._place, throttle, pause=pause, wall=wall)
 
     def prepare(self) -> None:
-        """Make the bucket if it is not there; quiet if it is."""
+        """Make the bucket if it is not there; if it is, end the uploads that were forgotten."""
         try:
             self._calls.head_bucket()
         except NotThere:
             self._calls.create_bucket()
+        else:
+            end_forgotten(self._calls, self._wall(), FOLDERS)
 
     def put_once(self, key: str, body: bytes | memoryview) -> None:
         """See `ObjectStore`. Nobody may change the body meanwhile; a large one goes up in parts.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
@@ -100,10 +101,13 @@ class S3Calls:
 
     def open_uploads(self, key: str) -> list[str]:
         """See `s3_parts.Bucket`."""
-        options = {"Prefix": key}
-        found = self._tried(key, lambda: self._call("list_multipart_uploads", **options))
-        uploads = [one for one in found.get("Uploads", []) if one.get("Key") == key]
+        uploads = [one for one in self._uploads(key) if one.get("Key") == key]
         return [str(one["UploadId"]) for one in sorted(uploads, key=_begun)]
+
+    def begun_before(self, moment: float) -> list[tuple[str, str]]:
+        """See `s3_parts.Bucket`."""
+        found = [one for one in self._uploads("") if _begun(one) < moment]
+        return [(str(one["Key"]), str(one["UploadId"])) for one in found]
 
     def stored_parts(self, key: str, upload: str) -> dict[int, Stored]:
         """See `s3_parts.Bucket`."""
@@ -165,6 +169,14 @@ class S3Calls:
             found += [item["Key"] for item in page.get("Contents", [])]
         return found
 
+    def _uploads(self, prefix: str) -> list[Mapping[str, Any]]:
+        pages = self._client.get_paginator("list_multipart_uploads")
+        asking = {"Bucket": self._bucket, "Prefix": prefix}
+        return self._tried(
+            prefix or "the bucket",
+            lambda: [one for page in pages.paginate(**asking) for one in page.get("Uploads", [])],
+        )
+
     def _told(self, found: Mapping[str, Any], name: str) -> Any:
         """A field that every S3 server sends, and no error page of something in between."""
         if name not in found:
@@ -220,5 +232,9 @@ class S3Calls:
         return answer(self._place, key, heard, self._wall())
 
 
-def _begun(upload: Mapping[str, Any]) -> str:
-    return str(upload.get("Initiated", ""))
+def _begun(upload: Mapping[str, Any]) -> float:
+    """When, in seconds since 1970; what says nothing that can be read counts as new."""
+    try:
+        return datetime.fromisoformat(str(upload.get("Initiated"))).timestamp()
+    except ValueError:
+        return float("inf")

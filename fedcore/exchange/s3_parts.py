@@ -23,6 +23,8 @@ from fedcore.exchange.sources import Source, md5
 MULTIPART = 8 << 20
 PART = 8 << 20
 MOST_PARTS = 10_000
+# A killed sender's upload is gone on with long before; nobody else's may be touched.
+FORGOTTEN_SECONDS = 7 * 24 * 60 * 60.0
 # Uploads that somebody ended under our hands, or whose file changed, before patience is the
 # caller's.
 STARTS = 3
@@ -60,6 +62,10 @@ class Bucket(Protocol):
         """The ids of uploads that were begun for the key, the newest last."""
         ...
 
+    def begun_before(self, moment: float) -> list[tuple[str, str]]:
+        """Key and id of each upload that was begun before `moment`, seconds since 1970."""
+        ...
+
     def stored_parts(self, key: str, upload: str) -> dict[int, Stored]:
         """The parts that have arrived."""
         ...
@@ -91,6 +97,18 @@ def tag_of(source: Source) -> str:
     joined = b"".join(bytes.fromhex(one) for one in md5s)
     whole = hashlib.md5(joined, usedforsecurity=False).hexdigest()
     return f"{whole}-{len(md5s)}"
+
+
+def end_forgotten(bucket: Bucket, now: float, folders: tuple[str, ...]) -> None:
+    """End uploads to keys in `folders` that were begun more than a week ago; quiet if it fails.
+
+    Each is of a sender that was killed and never came back: one of a body in memory, or one whose
+    disk is gone.
+    """
+    with contextlib.suppress(ExchangeError):
+        for key, upload in bucket.begun_before(now - FORGOTTEN_SECONDS):
+            if key.startswith(folders):
+                _abort(bucket, key, [upload])
 
 
 class Upload:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
+import time
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from transfer_story import BODY, MEMORY_SENDER, MIB, child
 
 from fedcore.errors import Conflict, Unreachable
 from fedcore.exchange import s3_parts
+from fedcore.exchange.s3 import S3Store
 from fedcore.exchange.s3_notes import note_path
 
 pytestmark = pytest.mark.servers
@@ -127,3 +132,45 @@ def test_a_sender_killed_with_a_body_in_memory_leaves_no_object(
     assert not direct.exists(key)
     behind.put_once(key, BODY)
     assert direct.get(key) == BODY
+
+
+def test_a_week_later_the_next_start_ends_what_a_killed_sender_forgot(direct, bucket, seaweedfs):
+    calls, week = direct._calls, 7 * 24 * 60 * 60.0
+    keys = ("coordinator/r/model", "parties/1/r/update", "another/object")
+    uploads = [calls.begin(key, patient=True) for key in keys]
+    for later, left in ((week - 60, 3), (week + 60, 1)):
+        wall = time.time() + later
+        S3Store(seaweedfs.endpoint, bucket, seaweedfs.environ, wall=lambda at=wall: at).prepare()
+        assert sum(bool(calls.open_uploads(key)) for key in keys) == left
+    calls.abort(keys[-1], uploads[-1])
+
+
+class Killed(Exception):
+    """The sender is gone."""
+
+
+@pytest.mark.parametrize("size", [10, 100_000])
+def test_a_write_whose_sender_dies_after_its_headers_leaves_no_object(
+    bucket, seaweedfs, direct, size, key
+):
+    """Without the body's MD5 in them, SeaweedFS keeps an empty object."""
+
+    def headers_only(request: Any, **_: Any) -> None:
+        place = urlsplit(seaweedfs.endpoint)
+        lines = [f"PUT /{bucket}/{key} HTTP/1.1", f"Host: {place.netloc}"]
+        for name, value in request.headers.items():
+            if name != "Expect":
+                lines.append(f"{name}: {value if isinstance(value, str) else value.decode()}")
+        with socket.create_connection((place.hostname, place.port)) as connection:
+            connection.sendall("\r\n".join([*lines, "", ""]).encode())
+            connection.shutdown(socket.SHUT_WR)
+            connection.recv(1)  # it has understood
+        raise Killed
+
+    dying = S3Store(seaweedfs.endpoint, bucket, seaweedfs.environ)
+    dying._calls._client.meta.events.register_first("before-send.s3", headers_only)
+    with pytest.raises(Killed):
+        dying.put_once(key, b"x" * size)
+    assert not direct.exists(key)
+    direct.put_once(key, b"x" * size)
+    assert direct.size(key) == size
