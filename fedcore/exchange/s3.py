@@ -1,7 +1,7 @@
 """A store in an S3 bucket.
 
 An object is created by a conditional write (`If-None-Match: *`), so of several writers the server
-names one winner; large files go up in parts with the condition on their completion, and come down
+names one winner; large bodies go up in parts with the condition on their completion, and come down
 from where a cut left them. Credentials and pre-signed URLs never enter a message.
 """
 

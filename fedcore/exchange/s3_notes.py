@@ -2,8 +2,9 @@
 
 The note is there before the upload begins. So where there is none, no upload of that file is open,
 and nobody needs to ask the bucket, which has to look through all that are. It grows by a line for
-the upload and for each part that has arrived: a line is there or not, whenever its writer is
-killed, and what a power cut tears or loses is found in the bucket.
+the upload and for each part that has arrived. Each line says of which file and object it is, as two
+senders may write here at once; and it is there or not, whenever its writer is killed. What a power
+cut tears or loses is found in the bucket.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -33,9 +34,18 @@ class Note:
     upload: str = ""
     parts: dict[str, str] = field(default_factory=dict)
 
-    def head(self) -> dict[str, Any]:
-        """What does not change while the upload goes on."""
-        return {"key": self.key, "place": self.place, "size": self.size, "file": self.file}
+    def about(self, line: Mapping[str, Any]) -> bool:
+        """Whether a line is of this object."""
+        return all(line.get(name) == getattr(self, name) for name in ("key", "place", "size"))
+
+    def line(self, part: str = "") -> bytes:
+        """What is to be added: which upload it is, and of a part the tag."""
+        known: dict[str, str | int] = {"key": self.key, "place": self.place, "size": self.size}
+        if self.upload:
+            known["upload"] = self.upload
+        if part:
+            known |= {"file": self.file, "part": part, "tag": self.parts[part]}
+        return json.dumps(known).encode() + b"\n"
 
 
 class Book(Protocol):
@@ -51,7 +61,7 @@ class Book(Protocol):
         """Note that an upload is about to begin, lastingly; whether that could be written."""
         ...
 
-    def add(self, upload: str, part: str = "", tag: str = "", /) -> None:
+    def add(self, note: Note, part: str = "") -> None:
         """Note the upload, or a part of it; on a disk without room that is left out."""
         ...
 
@@ -72,37 +82,32 @@ class Beside:
     def __init__(self, path: Path) -> None:
         """`path` is the file's."""
         self._folder, self._path = path.parent, note_path(path)
-        self._begun = False
 
     def read(self, fresh: Note) -> Note | None:
         """See `Book`. A torn note, or another object's, says only that one may be open."""
         lines = _lines(self._path)
         if lines is None:
-            self._begun = False
             return None
-        self._begun = lines[0] == fresh.head()
-        _take(lines, fresh)
+        for line in lines:
+            _take(line, fresh)
         return fresh
 
     def begin(self, note: Note) -> bool:
-        """See `Book`. A note of this very file is gone on with."""
-        if self._begun:
+        """See `Book`."""
+        if self._path.exists():
             return True
-        lines = [note.head()] + ([{"upload": note.upload}] if note.upload else [])
-        body = "\n".join(json.dumps(line) for line in lines)
         try:
-            durable.replace_with(self._path, [body.encode()])
+            durable.replace_with(self._path, [note.line()])
         except InputError:
             return False
         return True
 
-    def add(self, upload: str, part: str = "", tag: str = "", /) -> None:
+    def add(self, note: Note, part: str = "") -> None:
         """See `Book`."""
-        line = json.dumps({"upload": upload, "part": part, "tag": tag})
         with contextlib.suppress(OSError):
             descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
             try:
-                os.write(descriptor, f"\n{line}".encode())
+                os.write(descriptor, b"\n" + note.line(part))  # the line before may be torn
             finally:
                 os.close(descriptor)
 
@@ -114,8 +119,9 @@ class Beside:
         """See `Book`."""
         for path in self._folder.glob(f".*{ENDING}"):
             if not path.with_name(path.name[1:].removesuffix(ENDING)).exists():
-                lines = _lines(path) or [{}]
-                yield lines[0] | {"upload": lines[-1].get("upload")}
+                # The last line of each object knows its upload.
+                last = {(one.get("key"), one.get("place")): one for one in _lines(path) or []}
+                yield from last.values()
                 path.unlink(missing_ok=True)
 
 
@@ -138,9 +144,9 @@ class Unwritten:
         self.upload = note.upload
         return True
 
-    def add(self, upload: str, *_: str) -> None:
+    def add(self, note: Note, part: str = "") -> None:  # noqa: ARG002 (there are no lines)
         """See `Book`."""
-        self.upload = upload
+        self.upload = note.upload
 
     def close(self) -> None:
         """See `Book`."""
@@ -157,14 +163,14 @@ def note_path(path: Path) -> Path:
 
 
 def _lines(path: Path) -> list[dict[str, Any]] | None:
-    """A note's lines, empty ones for what is torn; `None` when there is no note."""
+    """A note's lines without what is torn; `None` when there is no note."""
     try:
-        lines = path.read_bytes().split(b"\n")
+        texts = path.read_bytes().splitlines()
     except FileNotFoundError:
         return None
     except OSError:
-        return [{}]
-    return [_line(line) for line in lines]
+        return []
+    return [line for line in map(_line, texts) if line]
 
 
 def _line(text: bytes) -> dict[str, Any]:
@@ -175,14 +181,12 @@ def _line(text: bytes) -> dict[str, Any]:
     return line if isinstance(line, dict) else {}
 
 
-def _take(lines: list[dict[str, Any]], fresh: Note) -> None:
-    """Take over what was noted of the same upload; tags only if the file is the same, too."""
-    head = fresh.head()
-    if lines[0] | {"file": fresh.file} != head:
+def _take(line: dict[str, Any], fresh: Note) -> None:
+    """Take over what a line says of the same upload; a tag only if the file is the same, too."""
+    upload, part, tag = line.get("upload"), line.get("part"), line.get("tag")
+    if not fresh.about(line) or not isinstance(upload, str):
         return
-    for line in lines[1:]:
-        upload, part, tag = line.get("upload"), line.get("part"), line.get("tag")
-        if isinstance(upload, str) and upload != fresh.upload:  # begun anew
-            fresh.upload, fresh.parts = upload, {}
-        if part and isinstance(part, str) and isinstance(tag, str) and lines[0] == head:
-            fresh.parts[part] = tag
+    if upload != fresh.upload:  # begun anew
+        fresh.upload, fresh.parts = upload, {}
+    if isinstance(part, str) and isinstance(tag, str) and line.get("file") == fresh.file:
+        fresh.parts[part] = tag

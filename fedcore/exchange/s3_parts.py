@@ -201,7 +201,7 @@ class Upload:
         """Parts that the bucket shows; `None` where it may not be asked and the note must do."""
         if not self._note.upload:
             new = self._begin()
-            self._book.add(self._note.upload)
+            self._book.add(self._note)
             if new:
                 return {}
         try:
@@ -240,7 +240,8 @@ class Upload:
 
     def _send(self, part: Part) -> str:
         tag = self._bucket.send_part(self._key, self._note.upload, self._source, part)
-        self._book.add(self._note.upload, str(part.number), tag)
+        self._note.parts[str(part.number)] = tag
+        self._book.add(self._note, str(part.number))
         return tag
 
     def _give_up(self) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,35 @@ def test_a_note_that_cannot_be_written_is_made_good_by_a_look_at_the_bucket(path
     send(bucket, path)
     assert [name for name in bucket.asked if name.startswith("send")] == ["send 3"]
     assert bucket.uploads == {}
+
+
+def dying_at(bucket: Bucket, call: str) -> Callable[[], None]:
+    def act() -> None:
+        if bucket.asked[-1].startswith(call):
+            raise Killed
+
+    return act
+
+
+@pytest.mark.parametrize("plain", [True, False], ids=["md5", "encrypted"])
+def test_a_sender_of_the_old_file_notes_nothing_for_the_new_one(path, plain):
+    """Two senders write into one note and one upload, and both are killed."""
+    bucket = Bucket(plain=plain)
+
+    def meanwhile() -> None:
+        if bucket.asked[-1] == "send 2":
+            replaced(path, b"abcdefghij")
+            bucket.on_call = dying_at(bucket, "send")
+            with pytest.raises(Killed):
+                send(bucket, path)
+            bucket.on_call = dying_at(bucket, "complete")
+
+    bucket.on_call = meanwhile
+    with pytest.raises(Killed):
+        send(bucket, path)
+    bucket.on_call = lambda: None
+    send(bucket, path)
+    assert bucket.objects["key"] == b"abcdefghij"
 
 
 def test_a_note_that_is_torn_anywhere_still_leads_to_its_upload(path):

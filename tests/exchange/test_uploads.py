@@ -135,9 +135,9 @@ def test_an_upload_that_was_ended_elsewhere_begins_anew(proxy, behind, direct, l
     proxy.answer(500, "InternalError", times=3, pattern=r"partNumber=2\b")
     with pytest.raises(Unreachable):
         behind.put_file_once(key, large)
-    head, upload, *_ = note_path(large).read_text().splitlines()
-    other = {"upload": "0" * len(json.loads(upload)["upload"])}
-    note_path(large).write_text("\n".join([head, json.dumps(other)]))
+    last = json.loads(note_path(large).read_text().splitlines()[-1])
+    other = json.dumps(last | {"upload": "0" * len(last["upload"])})
+    note_path(large).write_text(note_path(large).read_text() + other)
     behind.put_file_once(key, large)
     assert direct.get(key) == BODY
 
