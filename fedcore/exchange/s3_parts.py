@@ -173,12 +173,13 @@ class Upload:
 
     def _sent(self) -> bool:
         """Send what is missing and complete it; `False` when the file changed meanwhile."""
+        version = self._source.version()
         self._open_note()
         there = self._resume()
         tags: dict[int, str] = {}
         for part in parts_of(self._source.size):
             tags[part.number] = self._held(part, there) or self._send(part)
-            if self._source.identity() != self._note.file:
+            if self._source.version() != version:
                 return False
         self._bucket.complete(self._key, self._note.upload, tags)
         return True

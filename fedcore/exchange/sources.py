@@ -29,7 +29,11 @@ class Source(Protocol):
         ...
 
     def identity(self) -> str:
-        """Another text once the bytes may be others."""
+        """Never the same for other bytes, also for who opens it later."""
+        ...
+
+    def version(self) -> str:
+        """Another one once somebody has written to what is open here."""
         ...
 
 
@@ -46,7 +50,11 @@ class InMemory:
         return self._view[start : start + length]
 
     def identity(self) -> str:
-        """See `Source`."""
+        """See `Source`: nobody can open it later."""
+        return ""
+
+    def version(self) -> str:
+        """See `Source`: nobody writes to it."""
         return ""
 
 
@@ -63,14 +71,17 @@ class OpenFile:
         return os.pread(self._descriptor, length, start)
 
     def identity(self) -> str:
+        """See `Source`. The last change of any kind tells also of times that were set back."""
+        found = os.fstat(self._descriptor)
+        return f"{found.st_dev}-{found.st_ino}-{found.st_mtime_ns}-{found.st_ctime_ns}"
+
+    def version(self) -> str:
         """See `Source`; `InputError` when the file has become longer or shorter."""
         found = os.fstat(self._descriptor)
         if found.st_size != self.size:
             remedy = "leave it as it is until it has been sent"
             raise InputError(f"{self._path}: its length changed while it was sent: {remedy}")
-        # The time of the last change of any kind is set by the system only: what copies a file
-        # with its other times, or into the same inode, cannot hide it.
-        return f"{found.st_dev}-{found.st_ino}-{found.st_mtime_ns}-{found.st_ctime_ns}"
+        return str(found.st_mtime_ns)
 
 
 @contextlib.contextmanager

@@ -7,20 +7,24 @@ import hashlib
 import itertools
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from parts_story import Bucket, Killed, parts_of
 
-from fedcore.errors import ExchangeError, Unreachable
+from fedcore.errors import ExchangeError, InputError, Unreachable
 from fedcore.exchange import s3_parts
 from fedcore.exchange.s3_answers import TimedOut
 from fedcore.exchange.s3_notes import Beside, Unwritten, note_path
 from fedcore.exchange.s3_parts import Upload, tag_of
 from fedcore.exchange.sources import InMemory, open_file, pieces
+
+# Longer than between two ticks of any clock that files are stamped by.
+TICK = 0.011
 
 
 @pytest.fixture(autouse=True)
@@ -67,13 +71,14 @@ def replaced(path: Path, body: bytes) -> None:
 
 
 def overwritten(path: Path, body: bytes) -> None:
+    time.sleep(TICK)
     path.write_bytes(body)
 
 
 def with_its_old_times(path: Path, body: bytes) -> None:
     """As a copy that keeps the times of what it copies."""
     before = path.stat()
-    path.write_bytes(body)
+    overwritten(path, body)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
@@ -99,7 +104,7 @@ def test_a_file_that_changes_while_it_is_sent_is_sent_as_it_is_then(path):
     def change() -> None:
         if bucket.asked[-1] == "send 2":
             bucket.on_call = lambda: None
-            path.write_bytes(b"abcdefghij")
+            overwritten(path, b"abcdefghij")
 
     bucket.on_call = change
     send(bucket, path)
@@ -112,12 +117,21 @@ def test_a_file_that_is_replaced_while_it_is_sent_is_sent_as_it_was(path):
     bucket.on_call = lambda: bucket.asked[-1] == "send 2" and replaced(path, b"abcdefghij")
     send(bucket, path)
     assert bucket.objects["key"] == b"0123456789"
+    assert bucket.asked == ["head", "begin", "send 1", "send 2", "send 3", "complete"]
+
+
+def test_a_file_that_grows_while_it_is_sent_is_the_callers_problem(path):
+    bucket = Bucket()
+    bucket.on_call = lambda: bucket.asked[-1] == "send 2" and path.write_bytes(b"more than it was")
+    with pytest.raises(InputError, match="its length changed while it was sent"):
+        send(bucket, path)
+    assert bucket.objects == {}
 
 
 def test_a_file_that_changes_all_the_time_is_given_back_to_the_caller(path):
     bucket = Bucket()
     numbers = itertools.count(10)
-    bucket.on_call = lambda: path.write_bytes(f"{next(numbers)}234567{next(numbers)}".encode())
+    bucket.on_call = lambda: overwritten(path, f"{next(numbers)}234567{next(numbers)}".encode())
     with pytest.raises(Unreachable, match="its file changed, again and again"):
         send(bucket, path)
     assert bucket.objects == {}
@@ -185,6 +199,7 @@ def test_the_upload_of_a_file_that_is_gone_is_given_up_by_the_next_one(path):
     assert (bucket.uploads, list(other.parent.iterdir())) == ({}, [other])
 
 
+@settings(max_examples=50)
 @given(
     tries=st.lists(
         st.tuples(
