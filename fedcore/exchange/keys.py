@@ -12,6 +12,8 @@ from fedcore.errors import InputError, problem
 MAX_KEY = 512
 PARTIES = "parties/"
 GROUPS = "groups/"
+# Where all keys begin.
+FOLDERS = ("coordinator/", PARTIES, GROUPS)
 SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 
 
