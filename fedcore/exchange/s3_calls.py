@@ -21,7 +21,8 @@ from fedcore.exchange.sources import Source
 from fedcore.exchange.steady import LONGEST_PAUSE, TRIES, Changed, Opened, rest_after
 from fedcore.exchange.throttle import Throttle
 
-CHUNK = 1 << 20
+# Smaller than what an allocator with a threshold of 1 MiB (the coordinator's) maps anew each time.
+CHUNK = 512 << 10
 T = TypeVar("T")
 
 
