@@ -24,7 +24,7 @@ from flows.worker.dead_tasks import crashed
 from flows.worker.outbox_file import Item, OutboxFile
 
 BATCH = 100
-LINGER = 2.5  # seconds that the first item waits for others: one request serves them all
+LINGER = 4.0  # seconds that the first item waits for others: one request serves them all
 PAUSE = 5.0
 ROUTES: dict[str, Literal["/events", "/logs/"]] = {"event": "/events", "log": "/logs/"}
 LATER = frozenset({401, 408, 429})  # not its time, or not its credentials: to be tried again
