@@ -30,7 +30,7 @@ def answer(seat: str, label: str) -> str:
     number = 0
     while (request := session.next_request(seat, number)) and request.kind != "end":
         number = max(number, request.round)
-        outputs.tell_records(seat)
+        outputs.tell_records(seat, request.round)
         if request.kind == "train":
             session.train(seat, number, label)
             session.upload(seat, number, label)

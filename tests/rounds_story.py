@@ -110,6 +110,11 @@ class ByHand:
             code_version="test",
         )
 
+    def restart(self) -> None:
+        """The coordinator as a new process: it has nothing but the exchange and its ledger."""
+        for known in (self.desk.memory, self.desk.replies, self.desk.made):
+            known.clear()
+
     def open(self, start: Params | None = None) -> Invitation:
         """Found the run, let all parties say hello, invite to round 1."""
         coordinator.found(self.desk)

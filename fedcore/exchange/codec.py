@@ -53,6 +53,12 @@ def decode(body: bytes | memoryview, expected: Schema | None = None) -> Params:
     return dict(Tensors.from_bytes(body, expected))
 
 
+def views(body: bytes | memoryview, expected: Schema | None = None) -> Params:
+    """As `decode`, without copying: read-only arrays over the body, which they keep alive."""
+    tensors = Tensors.from_bytes(body, expected)
+    return {name: tensors.view(name) for name in tensors.names}
+
+
 class Tensors:
     """A checked safetensors body whose tensors are read one at a time.
 

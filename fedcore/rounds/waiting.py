@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from fedcore.errors import NoRoom
 
 FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.05, 0.5, 1.25
+# Of what waits of a kind took lately: so many are remembered, so much of the shortest is slept
+# through at once, and such a part of it is the first pause after that.
+REMEMBERED, SURE, FINE = 3, 0.75, 0.04
+LONGEST_SLEEP = 5.0
 FIRST_WORD, NEXT_WORD = 60.0, 300.0
 ROOM_PAUSE = 5.0
 MINUTE, HOUR = 60, 3600
@@ -19,6 +24,26 @@ def silent(_: str) -> None:
     """Say nothing."""
 
 
+class Rhythm:
+    """How long waits of a kind took lately: one round is much like the one before it.
+
+    Each look costs a request, so nobody looks before there can be anything to see.
+    """
+
+    def __init__(self) -> None:
+        """Nothing was waited for by now."""
+        self._lately: dict[str, deque[float]] = {}
+
+    def usual(self, kind: str) -> float:
+        """Seconds that the shortest of the latest waits took; 0 where none is known."""
+        return min(self._lately.get(kind, ()), default=0.0)
+
+    def note(self, kind: str, seconds: float) -> None:
+        """A wait of that kind took so long; one without a kind is like no other."""
+        if kind:
+            self._lately.setdefault(kind, deque(maxlen=REMEMBERED)).append(seconds)
+
+
 @dataclass(frozen=True)
 class Watch:
     """Time as it is handed in: a monotonic `clock`, a `pause`, and a voice for stuck waits."""
@@ -26,6 +51,7 @@ class Watch:
     clock: Callable[[], float]
     pause: Callable[[float], None]
     say: Callable[[str], None] = silent
+    rhythm: Rhythm = field(default_factory=Rhythm, repr=False, compare=False)
 
     def wait(
         self,
@@ -33,13 +59,16 @@ class Watch:
         what: str,
         until: float | None = None,
         last: Callable[[], str] | None = None,
+        kind: str = "",
     ) -> T | None:
         """The first answer of `probe` that is not `None`; `None` once the clock passes `until`.
 
         Says after a minute, and then every five, what it waits for, how long already, and, by
-        `last`, what was last seen of whom it waits for.
+        `last`, what was last seen of whom it waits for. Of a `kind` of wait that comes again and
+        again, most of what it took lately is slept through, with a look every five seconds.
         """
-        begun, pause, speak_at = self.clock(), FIRST_PAUSE, FIRST_WORD
+        begun, speak_at = self.clock(), FIRST_WORD
+        pauses = self._pauses(kind)
         while (answer := probe()) is None:
             waited = self.clock() - begun
             if until is not None and self.clock() >= until:
@@ -48,9 +77,26 @@ class Watch:
                 seen = f"; {last()}" if last is not None else ""
                 self.say(f"waiting for {what} for {in_words(waited)}{seen}")
                 speak_at = waited + NEXT_WORD
-            self.pause(pause)
-            pause = min(pause * GROWTH, LONGEST_PAUSE)
+            self._pause_until(next(pauses), until)
+        self.rhythm.note(kind, self.clock() - begun)
         return answer
+
+    def _pauses(self, kind: str) -> Iterator[float]:
+        """How long to pause after each look in vain."""
+        usual = self.rhythm.usual(kind)
+        sure = usual * SURE
+        while sure > FIRST_PAUSE:
+            yield min(sure, LONGEST_SLEEP)
+            sure -= LONGEST_SLEEP
+        pause = min(max(FIRST_PAUSE, usual * FINE), LONGEST_PAUSE)
+        while True:
+            yield pause
+            pause = min(pause * GROWTH, LONGEST_PAUSE)
+
+    def _pause_until(self, seconds: float, until: float | None) -> None:
+        """Pause, not longer than up to the deadline."""
+        left = seconds if until is None else until - self.clock()
+        self.pause(min(seconds, max(left, FIRST_PAUSE)))
 
 
 def with_room(act: Callable[[], T], watch: Watch) -> T:

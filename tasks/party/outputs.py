@@ -23,10 +23,13 @@ from tasks.voices import voice_of
 _TOLD: dict[str, int] = {}
 
 
-def tell_records(seat: str) -> None:
-    """Tell the voice of every round that was recorded since the last time."""
+def tell_records(seat: str, before: int = 0) -> None:
+    """Tell the voice of every round that was recorded since the last time.
+
+    While round `before` goes on, only those before it are done; 0: all that are there.
+    """
     desk, told = desk_at(seat), _TOLD.get(seat, 0)
-    while (one := _record(desk, told + 1)) is not None:
+    while told + 1 != before and (one := _record(desk, told + 1)) is not None:
         told += 1
         text = line(one, desk.task)
         voice_of(seat).tell("record", line=text, record=one.model_dump(mode="json"))

@@ -194,7 +194,7 @@ def test_a_party_that_replaces_its_words_after_they_counted_stops_no_record(
     world.score(1, "1", sha256, right=8, wrong=2)
     key = {"reply": keys.reply, "hello": lambda party, run, _: keys.hello(party, run)}[replaced]
     store.replaced[key("2", RUN, 1)] = b"something else"
-    world.desk.memory.clear()
+    world.restart()
     record = coordinator.record(world.desk, 1, 1.0)
     assert record.parties["2"].status == "admitted"
     assert record.parties["2"].train_loss is None

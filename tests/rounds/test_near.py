@@ -40,6 +40,21 @@ def test_an_update_is_kept_under_its_place_and_its_hash_until_it_is_forgotten() 
     assert near.update(Path("b"), "hash") is None
 
 
+def test_a_file_is_known_until_somebody_else_touches_it(tmp_path: Path) -> None:
+    near, place = Near(), tmp_path / "update"
+    assert not near.written(place, "hash")
+    place.write_bytes(b"one")
+    near.keep_written(place, "hash")
+    assert near.written(place, "hash")
+    assert not near.written(place, "other")
+    (tmp_path / "new").write_bytes(b"two")
+    (tmp_path / "new").replace(place)
+    assert not near.written(place, "hash")
+    near.keep_written(place, "hash")
+    place.unlink()
+    assert not near.written(place, "hash")
+
+
 def test_a_kept_model_cannot_be_changed() -> None:
     near = Near(most=1)
     near.keep_model("a", {"weight": np.ones(2)})

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rounds_pair import Pair
+from rounds_story import RUN, ByHand, model
 
+from fedcore.exchange import keys
 from fedcore.exchange.memory import MemoryStore
 from fedcore.rounds import coordinator, party
 from fedcore.rounds.party.requests import Lookout, Request
+from fedcore.rounds.party.said import Said
 
 
 @pytest.fixture
@@ -92,3 +96,65 @@ def test_a_look_between_two_rounds_is_two_questions(pair: Pair, asked: list[str]
     asked.clear()
     assert lookout.look() is None
     assert asked == ["keys rounds", "exists evaluation.json"]
+
+
+def test_a_party_does_not_ask_for_what_it_has_said_itself(pair: Pair, asked: list[str]) -> None:
+    guest, _ = pair.desks
+    assert party.next_request(guest) == Request("train", 1)
+    party.train(guest, 1)
+    asked.clear()
+    party.upload(guest, 1)
+    assert party.next_request(guest, until=0.0) is None
+    assert [one for one in asked if "reply" in one] == []
+
+
+def test_who_began_before_us_and_replied_meanwhile_has_the_last_word(pair: Pair) -> None:
+    guest, _ = pair.desks
+    assert party.next_request(guest) == Request("train", 1)
+    other = replace(guest, said=Said())
+    party.train(guest, 1)
+    guest.ledger.append_once("note", {"makes": "the reply's head another"})
+    standing = party.upload(other, 1)
+    guest.ledger.append_once("note", {"makes": "it another once more"})
+    assert party.upload(guest, 1) == standing
+
+
+def test_the_coordinator_reads_each_reply_and_no_model_of_its_own(
+    tmp_path: Path, asked: list[str]
+) -> None:
+    world = ByHand(tmp_path)
+    invitation = world.open()
+    for number in (1, 2):
+        for one in world.parties:
+            world.reply(invitation, one, model(1.0))
+        asked.clear()
+        combined = coordinator.combine(world.desk, number, world.answers(number))
+        coordinator.record(world.desk, number, 1.0)
+        assert asked.count("view reply.json") == len(world.parties)
+        models = [one for one in asked if one.startswith("view") and "model" in one]
+        assert bool(models) == (number == 1)
+        invitation = coordinator.invite(world.desk, number + 1, combined.model)
+
+
+def test_a_coordinator_that_starts_anew_asks_nobody_for_a_second_upload(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    inner = MemoryStore.put_once
+
+    def noted(self, key, body) -> None:
+        if key.endswith("update.safetensors"):
+            sent.append(key)
+        inner(self, key, body)
+
+    monkeypatch.setattr(MemoryStore, "put_once", noted)
+    for desk in pair.desks:
+        pair.answer(desk, 1)
+    for known in (pair.lead.memory, pair.lead.replies, pair.lead.made):
+        known.clear()
+    for desk in pair.desks:
+        desk.said.begin(keys.reply(desk.party, RUN, 1))  # as a session that starts anew, too
+        assert party.next_request(desk, until=0.0) is None
+    pair.close(1)
+    assert coordinator.records(pair.lead)[0].bytes_up > 0
+    assert sent == [keys.update(desk.party, RUN, 1) for desk in pair.desks]

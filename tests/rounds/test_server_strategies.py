@@ -139,7 +139,7 @@ def test_what_is_remembered_reaches_the_next_round_through_the_exchange(strategy
             for party in world.parties:
                 world.reply(invitation, party, update(float(party), control))
             if fresh:
-                world.desk.memory.clear()
+                world.restart()
             new = world.combine(number)
             invitation = invite(world, number + 1)
         models.append((new["weight"].tolist(), memory_of(world, 3)))

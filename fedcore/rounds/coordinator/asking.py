@@ -21,6 +21,7 @@ def invite(desk: Desk, number: int, weights: ObjectRef) -> Invitation:
     To all of them, or to as many as the task file's `participation` has drawn.
     """
     desk.fence.require()
+    desk.replies.clear()
     hellos = desk.hellos()
     note_welcomed(desk, hellos)
     parties = drawn(hellos, desk.seats, desk.task.seed, number)
@@ -63,7 +64,7 @@ def ask(desk: Desk, number: int, party: str, until: float | None = None) -> str:
     """Wait for one party's reply to round `number`; `replied`, `late`, or why it is refused."""
     key = keys.reply(party, desk.run, number)
     what = f"{desk.member(party).label}'s reply to round {number}"
-    if not wait_for(desk, party, key, what, until):
+    if not wait_for(desk, party, key, what, until, kind=f"reply of {party}"):
         declined = desk.declined(party)
         return f"refused: {declined.reason}" if declined is not None else LATE
     try:
@@ -73,12 +74,14 @@ def ask(desk: Desk, number: int, party: str, until: float | None = None) -> str:
     return REPLIED
 
 
-def wait_for(desk: Desk, party: str, key: str, what: str, until: float | None) -> bool:
-    """Wait for an object of a party; whether it came before `until`.
+def wait_for(
+    desk: Desk, party: str, key: str, what: str, until: float | None, kind: str = ""
+) -> bool:
+    """Wait for an object of a party; whether it came before `until`. `kind`: see `Watch.wait`.
 
     A party that has declined since then sends nothing more, so nobody waits for it.
     """
-    look_at = desk.watch.clock()
+    look_at = desk.watch.clock() + LOOK_EVERY
 
     def there() -> bool | None:
         nonlocal look_at
@@ -90,12 +93,15 @@ def wait_for(desk: Desk, party: str, key: str, what: str, until: float | None) -
         look_at = desk.watch.clock() + LOOK_EVERY
         return False if desk.declined(party) is not None else None
 
-    return bool(desk.watch.wait(there, what, until, lambda: desk.last_seen(party)))
+    return bool(desk.watch.wait(there, what, until, lambda: desk.last_seen(party), kind))
 
 
 def reply_of(desk: Desk, invitation: Invitation, party: str) -> Reply:
     """The party's reply; raises `Refused` unless it is signed by it and answers this invitation."""
     key = keys.reply(party, desk.run, invitation.round)
+    known = desk.replies.get(key)
+    if known is not None:
+        return known
     reply = sealed.read(desk.store, key, Reply, desk.public_key(party))
     hello = desk.hello(party)
     checks = {
@@ -115,6 +121,7 @@ def reply_of(desk: Desk, invitation: Invitation, party: str) -> Reply:
     for reason, holds in checks.items():
         if not holds:
             raise Refused(reason, f"the reply of {party} to round {invitation.round}")
+    desk.replies[key] = reply
     return reply
 
 

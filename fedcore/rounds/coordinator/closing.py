@@ -47,7 +47,8 @@ def await_score(desk: Desk, number: int, party: str, until: float | None = None)
     """Wait for a party's scores of round `number` (0: the final test); `scored` or `late`."""
     key = _score_key(desk, number, party)
     what = f"{desk.member(party).label}'s scores of {_round_name(number)}"
-    return SCORED if wait_for(desk, party, key, what, until) else LATE
+    scored = wait_for(desk, party, key, what, until, kind=f"scores of {party}")
+    return SCORED if scored else LATE
 
 
 def record(desk: Desk, number: int, seconds: float) -> Record:

@@ -19,6 +19,7 @@ from fedcore.rounds.coordinator.grouping import (
     sum_group,
     verdicts_of,
 )
+from fedcore.rounds.coordinator.starting import keep_made, start_of
 from fedcore.rounds.messages import Combined, Invitation, ObjectRef, Reply
 from fedcore.strategies import Step, rule_for, summing_rule_for
 
@@ -52,8 +53,10 @@ def _combine_now(desk: Desk, invitation: Invitation, answers: Mapping[str, str])
     mine = Combined(
         run=desk.run,
         round=number,
-        model=_publish(desk, keys.numbered_model, number, step.model),
-        memory=_publish(desk, keys.numbered_memory, number, step.memory) if step.memory else None,
+        model=_publish_model(desk, number, step.model),
+        memory=_publish(desk, keys.numbered_memory, number, codec.encode(step.memory))
+        if step.memory
+        else None,
         **said,
     )
     return sealed.settle(desk.store, keys.combined(desk.run, number), mine, desk.key)
@@ -61,7 +64,7 @@ def _combine_now(desk: Desk, invitation: Invitation, answers: Mapping[str, str])
 
 def _flat(desk: Desk, invitation: Invitation, answers: Mapping[str, str]) -> tuple[Step, Said]:
     """All updates as one sum, or whatever else the strategy makes of them."""
-    start = codec.decode(sealed.fetch(desk.store, invitation.weights))
+    start = start_of(desk, invitation)
     admission = admission_of(desk, invitation, start)
     step = _step(admission, start, answers)
     updates = {party: reply.update.sha256 for party, reply in admission.replies.items()}
@@ -76,10 +79,8 @@ def _by_groups(desk: Desk, invitation: Invitation, answers: Mapping[str, str]) -
     require_quorum(desk, invitation.round, verdicts)
     rule = summing_rule_for(desk.task.federation)
     join(desk, sums, rule)
-    # As views of the body: a copy beside it and the sums would be the most memory of the round.
-    start = codec.Lazy(codec.Tensors.from_bytes(sealed.fetch(desk.store, invitation.weights)))
     names = (name_of(desk, invitation.round, group, one) for group, one in of_group.items())
-    return rule.finish(start, _memory(desk, invitation)), {
+    return rule.finish(start_of(desk, invitation), _memory(desk, invitation)), {
         "weights": {party: weight for one in sums for party, weight in one.weights.items()},
         "updates": {party: sha256 for one in sums for party, sha256 in one.updates.items()},
         "absent": {party: reason for one in sums for party, reason in one.absent.items()},
@@ -106,11 +107,18 @@ def _memory(desk: Desk, invitation: Invitation) -> Params:
     return codec.decode(sealed.fetch(desk.store, invitation.memory))
 
 
+def _publish_model(desk: Desk, number: int, model: Params) -> ObjectRef:
+    """Write the round's model; the next round starts from it."""
+    body = codec.encode(model)
+    ref = _publish(desk, keys.numbered_model, number, body)
+    keep_made(desk, ref.sha256, body)
+    return ref
+
+
 def _publish(
-    desk: Desk, place: Callable[[str, int, str], str], number: int, params: Params
+    desk: Desk, place: Callable[[str, int, str], str], number: int, body: memoryview
 ) -> ObjectRef:
-    """Write arrays under a name that holds their hash."""
-    body = codec.encode(params)
+    """Write encoded arrays under a name that holds their hash."""
     ref = sealed.reference(keys.model(desk.run, number), body)
     ref = ref.model_copy(update={"key": place(desk.run, number, ref.sha256)})
     desk.store.put_once(ref.key, body)

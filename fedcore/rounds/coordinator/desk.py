@@ -14,7 +14,7 @@ from fedcore.errors import Refused, RunMismatch
 from fedcore.exchange import keys
 from fedcore.exchange.store import ObjectStore
 from fedcore.rounds import sealed
-from fedcore.rounds.messages import Hello, Member, Refusal
+from fedcore.rounds.messages import Hello, Member, Refusal, Reply
 from fedcore.rounds.signs import last_sign
 from fedcore.rounds.terms import Fence, Unfenced
 from fedcore.rounds.waiting import Watch
@@ -52,7 +52,8 @@ class Desk:
     what its scheduler knows (empty if nothing).
 
     `memory` holds messages that were read and verified before: they are written once, so they
-    need not be fetched again.
+    need not be fetched again. `replies` are those of the round that was invited to last, `made` is
+    the newest global model of this process, by its SHA-256.
     """
 
     run: str
@@ -65,6 +66,8 @@ class Desk:
     code_version: str
     pinned: Mapping[str, str] = field(default_factory=dict)
     memory: dict[str, Section] = field(default_factory=dict, repr=False, compare=False)
+    replies: dict[str, Reply] = field(default_factory=dict, repr=False, compare=False)
+    made: dict[str, memoryview] = field(default_factory=dict, repr=False, compare=False)
     fence: Fence | Unfenced = field(default_factory=Unfenced)
     seen: Callable[[str], str] = unseen
     welcomed: Welcomed = field(default_factory=Welcomed, repr=False, compare=False)

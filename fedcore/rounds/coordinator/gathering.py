@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from fedcore.errors import NotThere, Refused
-from fedcore.exchange import codec, keys
-from fedcore.rounds import sealed
+from fedcore.exchange import keys
 from fedcore.rounds.coordinator.admission import admission_of
 from fedcore.rounds.coordinator.asking import LOOK_EVERY, REPLIED, invitation_of, reply_of
 from fedcore.rounds.coordinator.desk import Desk
+from fedcore.rounds.coordinator.starting import start_of
 from fedcore.rounds.messages import TRAINING, WAITING, Combined
 
 
@@ -33,7 +33,7 @@ def hear(desk: Desk, number: int, party: str) -> str:
     `replied`, or why it is refused: a reply that cannot count must not close a round.
     """
     invitation = invitation_of(desk, number)
-    start = codec.decode(sealed.fetch(desk.store, invitation.weights))
+    start = start_of(desk, invitation)
     return admission_of(desk, invitation, start).judge(party)
 
 

@@ -20,6 +20,7 @@ from fedcore.rounds.coordinator.admission import Admission, admission_of
 from fedcore.rounds.coordinator.ahead import one_ahead
 from fedcore.rounds.coordinator.asking import REPLIED, ask, invitation_of
 from fedcore.rounds.coordinator.desk import Desk
+from fedcore.rounds.coordinator.starting import start_of
 from fedcore.rounds.group_messages import GroupSum
 from fedcore.rounds.messages import Combined, Invitation, ObjectRef
 from fedcore.strategies import Partial, Summing, summing_rule_for
@@ -94,7 +95,7 @@ def _arrays(one: GroupSum, arriving: Iterator[Future[memoryview]]) -> Iterator[t
 
 
 def _sum_now(desk: Desk, invitation: Invitation, group: int, answers: Answers) -> GroupSum:
-    start = codec.decode(sealed.fetch(desk.store, invitation.weights))
+    start = start_of(desk, invitation)
     admission = admission_of(desk, invitation, start)
     sums = _added_up(admission, answers)
     number, weights = invitation.round, admission.weights

@@ -21,6 +21,7 @@ from fedcore.models.state import Network
 from fedcore.rounds import departure
 from fedcore.rounds.messages import Invitation, LedgerHead, Member, ObjectRef
 from fedcore.rounds.party.near import Near
+from fedcore.rounds.party.said import Said
 from fedcore.rounds.terms import Fence, Unfenced
 from fedcore.rounds.waiting import Watch
 
@@ -36,9 +37,9 @@ class Desk:
     `fence` ends this process once another one acts for the party; `leaving` says what the
     hospital's policy lets leave; `public` opens the guest's public images for pretraining;
     `modality` is what its images are, in cross-modal trainings; `near` is what this process need
-    not read again, `heard` the newest invitation as it was verified; `lasting` says whether the
-    exchange outlives this process: where it does not, an update that waits for it lies in memory,
-    too.
+    not read again, `heard` the newest invitation as it was verified, `said` what it has answered
+    by now; `lasting` says whether the exchange outlives this process: where it does not, an update
+    that waits for it lies in memory, too.
     """
 
     run: str
@@ -60,6 +61,7 @@ class Desk:
     modality: str | None = None
     near: Near = field(default_factory=Near)
     heard: dict[str, Invitation] = field(default_factory=dict, repr=False, compare=False)
+    said: Said = field(default_factory=Said, repr=False, compare=False)
     lasting: bool = True
 
     @property
@@ -105,7 +107,9 @@ class Desk:
 
     def send(self, kind: str, key: str, message: Section) -> None:
         """Let a signed message leave the hospital: into the ledger first, then the exchange."""
+        self.said.begin(key)
         departure.send(self.store, self.ledger, self.key, kind, key, message)
+        self.said.done(key)
 
     def note_departure(self, kind: str, ref: ObjectRef) -> LedgerHead:
         """Write into the ledger what is about to leave; the head of the ledger at that entry."""

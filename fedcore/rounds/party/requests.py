@@ -31,7 +31,8 @@ def next_request(desk: Desk, since: int = 0, until: float | None = None) -> Requ
     lookout = Lookout(desk, max(since, 0))
     folder = keys.coordinator_folder(desk.run)
     what = "the coordinator's next invitation"
-    return desk.watch.wait(lookout.look, what, until, lambda: last_sign(desk.store, folder))
+    kind = f"what follows {desk.said.last}"
+    return desk.watch.wait(lookout.look, what, until, lambda: last_sign(desk.store, folder), kind)
 
 
 class Lookout:
@@ -44,7 +45,6 @@ class Lookout:
     def __init__(self, desk: Desk, newest: int) -> None:
         """Rounds before `newest` are over."""
         self._desk, self._newest = desk, newest
-        self._answered: set[str] = set()
         self._not_invited: set[int] = set()
 
     def look(self) -> Request | None:
@@ -92,10 +92,7 @@ class Lookout:
         return None
 
     def _has_answered(self, key: str) -> bool:
-        """Whether an object of this party stands, which it does for good."""
-        if key not in self._answered and self._desk.store.exists(key):
-            self._answered.add(key)
-        return key in self._answered
+        return self._desk.said.stands(self._desk.store, key)
 
 
 def invitation(desk: Desk, number: int) -> Invitation:

@@ -30,7 +30,11 @@ class Spooled(Section):
 def keep_body(desk: Desk, number: int, body: memoryview) -> str:
     """Keep the update of round `number`, which is not valid yet; its SHA-256."""
     place = update_path(desk, number)
-    sha256 = replace_and_hash(place, body) if desk.lasting else hash_chunks([body])
+    if desk.lasting:
+        sha256 = replace_and_hash(place, body)
+        desk.near.keep_written(place, sha256)
+    else:
+        sha256 = hash_chunks([body])
     desk.near.keep_update(place, sha256, body)
     return sha256
 
@@ -113,7 +117,8 @@ def _read(desk: Desk, number: int) -> Spooled | None:
     try:
         spooled = Spooled.model_validate_json(_note_path(desk, number).read_bytes())
         near = desk.near.update(path, spooled.sha256) is not None
-        whole = near or (path.exists() and hash_file(path) == spooled.sha256)
+        known = near or desk.near.written(path, spooled.sha256)
+        whole = known or (path.exists() and hash_file(path) == spooled.sha256)
     except (FileNotFoundError, ValidationError):
         return None
     return spooled if whole and spooled.trained_in == number else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fedcore.config.policy import METRICS
-from fedcore.errors import Refused
+from fedcore.errors import Conflict, Refused
 from fedcore.exchange import codec, keys
 from fedcore.params import CONTROL, Array, Params, prefixed, select, subtract
 from fedcore.rounds import sealed
@@ -30,7 +30,7 @@ def train(desk: Desk, number: int) -> str:
     weights is not trained again, nor what missed an earlier round and counts in this one. Where
     rounds close early, a training that was cut off goes on although its round is over.
     """
-    desk.fence.require()
+    desk.fence.glance()
     asked = invitation(desk, number)
     if asked.task_hash != desk.task.fingerprint():
         raise Refused("wrong_task", f"the invitation to round {number}")
@@ -82,10 +82,16 @@ def upload(desk: Desk, number: int) -> Reply | None:
     standing = _our_reply(desk, number)
     if standing is not None:
         return standing
-    if desk.store.exists(keys.combined(desk.run, number)):
+    if _may_close_without_us(desk) and desk.store.exists(keys.combined(desk.run, number)):
         desk.ledger.append_once("late", {"round": number, "update": done.sha256})
         return None
-    reply = _send(desk, asked, done)
+    try:
+        reply = _send(desk, asked, done)
+    except Conflict:  # a process that began before us has answered meanwhile
+        standing = _our_reply(desk, number)
+        if standing is None:
+            raise
+        return standing
     spool.forget_before(desk, done.trained_in)
     if desk.lasting:
         desk.near.forget_update(spool.update_path(desk, done.trained_in))
@@ -169,8 +175,16 @@ def _may_leave(desk: Desk, metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if name in allowed}
 
 
+def _may_close_without_us(desk: Desk) -> bool:
+    """Whether a round can be over for who was invited to it and has not replied."""
+    federation = desk.task.federation
+    return federation.deadline is not None or federation.buffer is not None
+
+
 def _our_reply(desk: Desk, number: int) -> Reply | None:
     key = keys.reply(desk.party, desk.run, number)
+    if desk.said.missed(key):
+        return None
     return sealed.read_if_there(desk.store, key, Reply, desk.key.public)
 
 

@@ -25,7 +25,7 @@ def open_model(desk: Desk, ref: ObjectRef) -> Params:
     if near is not None:
         require_schema(near, expected)
         return near
-    params = codec.decode(_fetched(desk, ref), expected)
+    params = codec.views(_fetched(desk, ref), expected)
     require_finite(params)
     desk.near.keep_model(ref.sha256, params)
     return params
