@@ -28,7 +28,7 @@ PATIENCE = 10.0  # seconds for one answer
 STEADY = 300.0  # a session that lasted so long may be started again at once
 FIRST_PAUSE, LONGEST_PAUSE = 10.0, 600.0
 SILENT = 10.0  # seconds without a word of a worker, which sends one every four
-FRESH = 6.0  # seconds after a word in which the next look comes before the worker can be silent
+FRESH = 9.0  # seconds for which a word is believed: no silence is noticed later for it
 # What the coordinator's worker says when it ends sessions whose training is over.
 OVER = "the training has ended"
 FINAL_WORDS = {"Refused"}
