@@ -18,6 +18,7 @@ from fedcore.errors import JobRefused, Superseded
 from flows.discretion import Discreet
 from flows.flow_voice import STOPPED, FlowVoice
 from flows.process_group import end_own_group
+from flows.settled import settle
 from tasks.voices import attach
 
 HOME = "FEDCORE_PARTY_HOME"
@@ -51,6 +52,7 @@ def party_session(run: str) -> str | State[Any]:
             seat = admission.admit(home, run)
             attach(seat, voice)
             place = Seat.load(seat)
+            settle()
             return answer(seat, place.member(place.owner).label)
     except Superseded as later:
         # The flow run is in the other process's hands by now: its state is not ours to set.

@@ -32,6 +32,7 @@ def conduct(seat: str) -> str:
     """The whole story, from the founding of the run to the registered model's name and version."""
     labels = {member.party_id: member.label for member in Seat.load(seat).members}
     opening.found(seat)
+    tracked.get_ready(seat)
     try:
         return _train(seat, labels)
     except Superseded:
@@ -41,6 +42,8 @@ def conduct(seat: str) -> str:
         killed = isinstance(error, Interrupted | KeyboardInterrupt)
         tracked.note_failure(seat, type(error).__name__, killed=killed)
         raise
+    finally:
+        tracked.let_go(seat)
 
 
 def _train(seat: str, labels: dict[str, str]) -> str:

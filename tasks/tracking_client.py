@@ -18,7 +18,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.telemetry import set_telemetry_client
 from sqlalchemy.exc import SQLAlchemyError
 
-from fedcore.errors import FedcoreError
+from tasks.tracking_away import TrackingAway
+
+__all__ = ["DEFAULT_URI", "TrackingAway", "connect", "reaching", "shown"]
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 SETTINGS = {
@@ -30,10 +32,6 @@ SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 CHATTY = ("alembic", "mlflow.store", "mlflow.pyfunc", "mlflow.models", "urllib3.connectionpool")
-
-
-class TrackingAway(FedcoreError):
-    """MLflow did not answer, or did not take what it was given; trying again later is sensible."""
 
 
 def connect(uri: str | None, environment: MutableMapping[str, str] = os.environ) -> MlflowClient:

@@ -19,6 +19,7 @@ from pathlib import Path
 from fedcore.audit import durable
 from fedcore.errors import Conflict, ExchangeError, NotAllowed, NotThere, Unreachable
 from fedcore.exchange.keys import SEGMENT, require_key, require_prefix
+from fedcore.exchange.passing import Passing
 from fedcore.exchange.store import require_range
 from fedcore.exchange.throttle import Throttle
 from fedcore.exchange.whole import Whole
@@ -93,9 +94,11 @@ class FolderStore:
             file.seek(start)
             return file.read(length)
 
-    def get_to_file(self, key: str, path: Path) -> None:
+    def get_to_file(self, key: str, path: Path) -> str:
         """See `ObjectStore`."""
-        durable.replace_with(path, self._chunks(key))
+        passing = Passing(self._chunks(key))
+        durable.replace_with(path, passing)
+        return passing.sha256()
 
     def size(self, key: str) -> int:
         """See `ObjectStore`."""

@@ -12,6 +12,8 @@ from fedcore.errors import InputError, problem
 MAX_KEY = 512
 PARTIES = "parties/"
 GROUPS = "groups/"
+# Where all keys begin.
+FOLDERS = ("coordinator/", PARTIES, GROUPS)
 SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 
 
@@ -60,6 +62,11 @@ def model(run: str, number: int) -> str:
 def numbered_model(run: str, number: int, sha256: str) -> str:
     """The global model after round `number` by its hash: two attempts never claim one name."""
     return require_key(model(run, number).replace(".safetensors", f"-{sha256[:16]}.safetensors"))
+
+
+def numbered_step(run: str, number: int, sha256: str) -> str:
+    """The step to the global model after round `number` from the one before it, by its hash."""
+    return require_key(f"{rounds_folder(run)}{number:05d}/step-{sha256[:16]}.safetensors")
 
 
 def numbered_memory(run: str, number: int, sha256: str) -> str:

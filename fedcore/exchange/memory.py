@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from fedcore.audit import durable
 from fedcore.errors import Conflict, NotThere
 from fedcore.exchange.keys import require_key, require_prefix
+from fedcore.exchange.passing import Passing
 from fedcore.exchange.store import require_range
 
 
@@ -84,9 +85,11 @@ class MemoryStore:
         require_range(start, length)
         return bytes(self.view(key)[start : start + length])
 
-    def get_to_file(self, key: str, path: Path) -> None:
+    def get_to_file(self, key: str, path: Path) -> str:
         """See `ObjectStore`."""
-        durable.replace_with(path, [self.view(key)])
+        passing = Passing([self.view(key)])
+        durable.replace_with(path, passing)
+        return passing.sha256()
 
     def size(self, key: str) -> int:
         """See `ObjectStore`."""

@@ -16,6 +16,7 @@ so it travels, is hashed and is checked like every other body. Equal arguments g
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator, Mapping
 
@@ -49,6 +50,12 @@ def pack(update: Mapping[str, Array], codec: str, share: float, seed: int) -> Pa
         array = update[name]
         packed.update(write(name, array, random) if is_packed(name, array) else {name: array})
     return packed
+
+
+def seed_of(*what: object) -> int:
+    """A seed for `pack` that follows from what it is for; the same for a repeated step."""
+    text = "|".join(map(str, what))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
 def is_packed(name: str, array: Array) -> bool:

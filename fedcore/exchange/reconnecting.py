@@ -59,9 +59,9 @@ class Reconnecting:
         """See `ObjectStore`."""
         return self._insist(lambda: self._store.get_range(key, start, length))
 
-    def get_to_file(self, key: str, path: Path) -> None:
+    def get_to_file(self, key: str, path: Path) -> str:
         """See `ObjectStore`."""
-        self._insist(lambda: self._store.get_to_file(key, path))
+        return self._insist(lambda: self._store.get_to_file(key, path))
 
     def size(self, key: str) -> int:
         """See `ObjectStore`."""

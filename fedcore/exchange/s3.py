@@ -1,7 +1,7 @@
 """A store in an S3 bucket.
 
 An object is created by a conditional write (`If-None-Match: *`), so of several writers the server
-names one winner; large files go up in parts with the condition on their completion, and come down
+names one winner; large bodies go up in parts with the condition on their completion, and come down
 from where a cut left them. Credentials and pre-signed URLs never enter a message.
 """
 
@@ -9,25 +9,24 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from fedcore.audit import durable
 from fedcore.errors import Conflict, NotAllowed, NotThere, Unreachable
-from fedcore.exchange.keys import require_key, require_prefix
+from fedcore.exchange.keys import FOLDERS, require_key, require_prefix
 from fedcore.exchange.s3_answers import NO_BUCKET, BeyondTheEnd
-from fedcore.exchange.s3_calls import S3Calls, opened
-from fedcore.exchange.s3_line import STALL_SECONDS, Body, body_of, connect
-from fedcore.exchange.s3_parts import MULTIPART, clear_away, combined_tag, parts_of, send_in_parts
+from fedcore.exchange.s3_calls import S3Calls
+from fedcore.exchange.s3_line import STALL_SECONDS, connect
+from fedcore.exchange.s3_notes import Beside, Book, Unwritten
+from fedcore.exchange.s3_parts import MULTIPART, Upload, end_forgotten, tag_of
+from fedcore.exchange.sources import InMemory, Source, open_file, pieces
 from fedcore.exchange.steady import Opened, fetch_to_file, steadily
 from fedcore.exchange.store import require_range
 from fedcore.exchange.throttle import Throttle
 from fedcore.exchange.whole import Whole
-
-Pieces = Callable[[], Iterable[bytes | memoryview]]
 
 
 class S3Store:
@@ -51,29 +50,34 @@ class S3Store:
         for `stall` seconds, however long it takes; `throttle` says how fast and when it may move.
         """
         self._place = f"exchange {endpoint}/{bucket}"
-        self._throttle = throttle or Throttle()
+        throttle = throttle or Throttle()
         self._bucket_seen = False
-        self._pause = pause
-        line = connect(endpoint, self._place, environ, self._throttle, stall)
-        self._calls = S3Calls(line, bucket, self._place, self._throttle, pause=pause, wall=wall)
+        self._pause, self._wall = pause, wall
+        # By key, uploads from memory that failed and could not be given up.
+        self._left: dict[str, str] = {}
+        line = connect(endpoint, self._place, environ, throttle, stall)
+        self._calls = S3Calls(line, bucket, self._place, throttle, pause=pause, wall=wall)
 
     def prepare(self) -> None:
-        """Make the bucket if it is not there; quiet if it is."""
+        """Make the bucket if it is not there; if it is, end the uploads that were forgotten."""
         try:
             self._calls.head_bucket()
         except NotThere:
             self._calls.create_bucket()
+        else:
+            end_forgotten(self._calls, self._wall(), FOLDERS)
 
     def put_once(self, key: str, body: bytes | memoryview) -> None:
-        """See `ObjectStore`."""
-        content = bytes(body)
-        self._throttle.await_window(require_key(key), len(content))
-        self._settle(
-            key,
-            lambda: self._calls.put(key, body_of(content)),
-            len(content),
-            lambda: durable.pieces_of(content),
-        )
+        """See `ObjectStore`. Nobody may change the body meanwhile; a large one goes up in parts.
+
+        An upload that fails is given up, or gone on with in the next call where that fails, too.
+        """
+        book = Unwritten(self._left.pop(require_key(key), ""))
+        try:
+            self._put(key, InMemory(body), book)
+        finally:
+            if book.upload:
+                self._left[key] = book.upload
 
     def put_file_once(self, key: str, path: Path) -> None:
         """See `ObjectStore`.
@@ -82,12 +86,8 @@ class S3Store:
         arrived is not sent again, neither in this call nor in one after a cut or a kill.
         """
         require_key(key)
-        with opened(path) as file:
-            size = os.fstat(file.fileno()).st_size
-        write = self._put_parts if size >= MULTIPART else self._put_file
-        self._settle(
-            key, lambda: write(key, path, size), size, lambda: durable.chunks_of(path), path
-        )
+        with open_file(path) as source:
+            self._put(key, source, Beside(path))
 
     def get(self, key: str) -> bytes:
         """See `ObjectStore`."""
@@ -117,10 +117,10 @@ class S3Store:
         except BeyondTheEnd:
             return b""
 
-    def get_to_file(self, key: str, path: Path) -> None:
+    def get_to_file(self, key: str, path: Path) -> str:
         """See `ObjectStore`. What a cut or killed call has fetched is not fetched again."""
         source = f"{self._place}/{require_key(key)}"
-        fetch_to_file(functools.partial(self._open, key), self._pause, path, source)
+        return fetch_to_file(functools.partial(self._open, key), self._pause, path, source)
 
     def size(self, key: str) -> int:
         """See `ObjectStore`."""
@@ -140,51 +140,28 @@ class S3Store:
         found = self._calls.pages(prefix, _bound(prefix, after))
         return sorted(key for key in found if key > after and key.startswith(prefix))
 
-    def _settle(
-        self,
-        key: str,
-        write: Callable[[], object],
-        size: int,
-        pieces: Pieces,
-        path: Path | None = None,
-    ) -> None:
+    def _put(self, key: str, source: Source, book: Book) -> None:
         """Write; when the key is taken, compare lengths first and then tags or bytes."""
         try:
-            write()
+            if source.size < MULTIPART:
+                self._calls.put(key, source)
+            else:
+                Upload(self._calls, self._place, key, source, book).run()
         except Conflict:
-            if not self._holds(key, size, pieces, path):
+            if not self._holds(key, source):
                 raise
 
-    def _holds(self, key: str, size: int, pieces: Pieces, path: Path | None) -> bool:
+    def _holds(self, key: str, source: Source) -> bool:
         try:
             there, tag = self._head(key)
-            if there != size:
+            if there != source.size:
                 return False
-            if path is not None and tag.strip('"') == self._tag(path, size):
+            if there >= MULTIPART and tag.strip('"') == tag_of(source):
                 return True
-            return durable.hash_chunks(self._chunks(key)) == durable.hash_chunks(pieces())
+            return durable.hash_chunks(self._chunks(key)) == durable.hash_chunks(pieces(source))
         except NotThere:
             message = f"{self._place}: {key}: another writer is at it: try again"
             raise Unreachable(message) from None
-
-    def _tag(self, path: Path, size: int) -> str:
-        """The tag of the object that this very file makes when it is sent in parts."""
-        return combined_tag([self._calls.part_md5(path, part) for part in parts_of(size)])
-
-    def _put_file(self, key: str, path: Path, size: int) -> None:
-        self._throttle.await_window(key, size)
-        with opened(path) as file:
-            self._calls.put(key, Body(file, 0, size))
-
-    def _put_parts(self, key: str, path: Path, size: int) -> None:
-        if self.exists(key):
-            raise Conflict(f"{self._place}: {key} is written already, with other bytes")
-        try:
-            send_in_parts(self._calls, self._place, key, path, size)
-        except Conflict:
-            clear_away(self._calls, self._place, key, path)
-            raise
-        clear_away(self._calls, self._place, key, path)
 
     def _head(self, key: str) -> tuple[int, str]:
         require_key(key)

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from datetime import datetime
+from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from urllib3.exceptions import HTTPError
 
 from fedcore.errors import ExchangeError, InputError, NotThere, Unreachable, problem
 from fedcore.exchange.s3_answers import Answer, TimedOut, answer, silence
-from fedcore.exchange.s3_line import REGION, Body, content_md5
+from fedcore.exchange.s3_line import REGION, Body, body_of, content_md5
 from fedcore.exchange.s3_parts import Part, Stored
+from fedcore.exchange.sources import Source
 from fedcore.exchange.steady import LONGEST_PAUSE, TRIES, Changed, Opened, rest_after
 from fedcore.exchange.throttle import Throttle
 
-CHUNK = 1 << 20
+# Smaller than what an allocator with a threshold of 1 MiB (the coordinator's) maps anew each time.
+CHUNK = 512 << 10
 T = TypeVar("T")
 
 
@@ -57,13 +59,15 @@ class S3Calls:
         """All keys with the prefix, as the server lists them after the bound `after`."""
         return self._tried(prefix or "the bucket", lambda: self._pages(prefix, after))
 
-    def put(self, key: str, body: bytes | Body) -> None:
+    def put(self, key: str, source: Source) -> None:
         """Create an object unless it is there (`Conflict`).
 
         Its MD5 goes ahead of it: without one, SeaweedFS keeps an empty object, for good, when the
         sender dies between the headers and the first byte.
         """
-        self.ask("put_object", key, Body=body, ContentMD5=content_md5(body), IfNoneMatch="*")
+        self._throttle.await_window(key, source.size)
+        told = content_md5(source)
+        self.ask("put_object", key, Body=body_of(source), ContentMD5=told, IfNoneMatch="*")
 
     def head(self, key: str) -> tuple[int, str]:
         """An object's size and tag."""
@@ -91,16 +95,20 @@ class S3Calls:
             return False
         return True
 
-    def begin(self, key: str) -> str:
+    def begin(self, key: str, *, patient: bool) -> str:
         """See `s3_parts.Bucket`."""
-        return str(self.ask("create_multipart_upload", key)["UploadId"])
+        asking = self.ask if patient else self._once
+        return str(asking("create_multipart_upload", key)["UploadId"])
 
     def open_uploads(self, key: str) -> list[str]:
         """See `s3_parts.Bucket`."""
-        options = {"Prefix": key}
-        found = self._tried(key, lambda: self._call("list_multipart_uploads", **options))
-        uploads = [one for one in found.get("Uploads", []) if one.get("Key") == key]
+        uploads = [one for one in self._uploads(key) if one.get("Key") == key]
         return [str(one["UploadId"]) for one in sorted(uploads, key=_begun)]
+
+    def begun_before(self, moment: float) -> list[tuple[str, str]]:
+        """See `s3_parts.Bucket`."""
+        found = [one for one in self._uploads("") if _begun(one) < moment]
+        return [(str(one["Key"]), str(one["UploadId"])) for one in found]
 
     def stored_parts(self, key: str, upload: str) -> dict[int, Stored]:
         """See `s3_parts.Bucket`."""
@@ -114,18 +122,12 @@ class S3Calls:
                 return stored
             marker = int(page["NextPartNumberMarker"])
 
-    def send_part(self, key: str, upload: str, path: Path, part: Part) -> str:
+    def send_part(self, key: str, upload: str, source: Source, part: Part) -> str:
         """See `s3_parts.Bucket`."""
         self._throttle.await_window(key, part.length)
-        with opened(path) as file:
-            body = Body(file, part.start, part.length)
-            options = {"UploadId": upload, "PartNumber": part.number, "Body": body}
-            return str(self.ask("upload_part", key, **options)["ETag"])
-
-    def part_md5(self, path: Path, part: Part) -> str:
-        """See `s3_parts.Bucket`."""
-        with opened(path) as file:
-            return Body(file, part.start, part.length).md5()
+        body = Body(source, part.start, part.length)
+        options = {"UploadId": upload, "PartNumber": part.number, "Body": body}
+        return str(self.ask("upload_part", key, **options)["ETag"])
 
     def complete(self, key: str, upload: str, tags: Mapping[int, str]) -> None:
         """See `s3_parts.Bucket`."""
@@ -135,7 +137,11 @@ class S3Calls:
 
     def abort(self, key: str, upload: str) -> None:
         """See `s3_parts.Bucket`."""
-        self.ask("abort_multipart_upload", key, UploadId=upload)
+        self._once("abort_multipart_upload", key, UploadId=upload)
+
+    def _once(self, call: str, key: str, **options: Any) -> Any:
+        with self._translated(key):
+            return self._call(call, Key=key, **options)
 
     def _call(self, call: str, **options: Any) -> Any:
         if isinstance(options.get("Body"), Body):
@@ -163,6 +169,14 @@ class S3Calls:
             self._told(page, "Name")
             found += [item["Key"] for item in page.get("Contents", [])]
         return found
+
+    def _uploads(self, prefix: str) -> list[Mapping[str, Any]]:
+        pages = self._client.get_paginator("list_multipart_uploads")
+        asking = {"Bucket": self._bucket, "Prefix": prefix}
+        return self._tried(
+            prefix or "the bucket",
+            lambda: [one for page in pages.paginate(**asking) for one in page.get("Uploads", [])],
+        )
 
     def _told(self, found: Mapping[str, Any], name: str) -> Any:
         """A field that every S3 server sends, and no error page of something in between."""
@@ -219,14 +233,9 @@ class S3Calls:
         return answer(self._place, key, heard, self._wall())
 
 
-def opened(path: Path) -> BinaryIO:
-    """The file, open for reading; `InputError` if it cannot be."""
+def _begun(upload: Mapping[str, Any]) -> float:
+    """When, in seconds since 1970; what says nothing that can be read counts as new."""
     try:
-        return path.open("rb")
-    except OSError as broken:
-        remedy = "name a readable file"
-        raise InputError(f"{path}: cannot be read ({broken.strerror}): {remedy}") from None
-
-
-def _begun(upload: Mapping[str, Any]) -> str:
-    return str(upload.get("Initiated", ""))
+        return datetime.fromisoformat(str(upload.get("Initiated"))).timestamp()
+    except ValueError:
+        return float("inf")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +16,8 @@ from typing import BinaryIO
 
 from fedcore.audit import durable
 from fedcore.errors import Unreachable
+from fedcore.exchange.notes import jot, read_note
+from fedcore.exchange.passing import Passing
 from fedcore.exchange.s3_answers import TimedOut
 from fedcore.exchange.store import Busy
 
@@ -24,6 +26,8 @@ from fedcore.exchange.store import Busy
 TRIES = 3
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 MODE = 0o644
+# What is not larger is fetched anew after a kill: no note is worth its while.
+UNNOTED = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -95,8 +99,8 @@ def rest_after(failed: Unreachable, tries: int) -> float:
     return max(wanted, FIRST_PAUSE * 3.0 ** (tries - 1))
 
 
-def fetch_to_file(opening: Open, pause: Pause, target: Path, source: str) -> None:
-    """Fetch an object into a file, which appears only once it is complete.
+def fetch_to_file(opening: Open, pause: Pause, target: Path, source: str) -> str:
+    """Fetch an object into a file, which appears only once it is complete; its SHA-256 in hex.
 
     What a cut or killed fetch left is taken up again, if it is of the same object (`source` and
     its tag). `InputError` when the file cannot be written; what is there stays for the next time.
@@ -105,21 +109,27 @@ def fetch_to_file(opening: Open, pause: Pause, target: Path, source: str) -> Non
         part = Partial(target, source)
         with part.claimed() as file:
             if file is None:
-                durable.replace_with(target, steadily(opening, pause))
-                return
+                passing = Passing(steadily(opening, pause))
+                durable.replace_with(target, passing)
+                return passing.sha256()
             try:
-                _complete(part, file, opening, pause)
+                return _complete(part, file, opening, pause)
             except Changed:
                 part.restart(file)
-                _complete(part, file, opening, pause)
+                return _complete(part, file, opening, pause)
 
 
-def _complete(part: Partial, file: BinaryIO, opening: Open, pause: Pause) -> None:
-    begun = part.known(file)
+def _complete(part: Partial, file: BinaryIO, opening: Open, pause: Pause) -> str:
+    """Only what an earlier fetch left is read again for the hash."""
+    begun, total = part.known(file), hashlib.sha256()
+    for chunk in part.kept(file, begun):
+        total.update(chunk)
     if not begun.complete:
         for chunk in steadily(opening, pause, begun, part.remember):
+            total.update(chunk)
             file.write(chunk)
     part.finish(file)
+    return total.hexdigest()
 
 
 class Partial:
@@ -147,7 +157,7 @@ class Partial:
 
     def known(self, file: BinaryIO) -> Beginning:
         """How much of the object is there; nothing of any other object."""
-        note, size = self._read_note(), file.seek(0, os.SEEK_END)
+        note, size = read_note(self._note) or {}, file.seek(0, os.SEEK_END)
         etag, whole = note.get("etag"), note.get("size")
         ours = note.get("source") == self._source
         if ours and isinstance(etag, str) and isinstance(whole, int) and 0 < size <= whole:
@@ -155,16 +165,28 @@ class Partial:
         self.restart(file)
         return Beginning()
 
-    def restart(self, file: BinaryIO) -> None:
-        """Forget what is there."""
-        self._note.unlink(missing_ok=True)
+    def kept(self, file: BinaryIO, begun: Beginning) -> Iterator[bytes]:
+        """The bytes that are there, up to `begun`; the file then stands at their end."""
         file.seek(0)
-        file.truncate()
+        left = begun.size
+        while left and (chunk := file.read(min(left, durable.CHUNK))):
+            left -= len(chunk)
+            yield chunk
+
+    def restart(self, file: BinaryIO) -> None:
+        """Forget what is there, and for good before anything else is noted."""
+        self._note.unlink(missing_ok=True)
+        if file.seek(0, os.SEEK_END):
+            file.truncate(0)
+            file.seek(0)
+            os.fsync(file.fileno())
+            durable.flush_folder(self._note.parent)
 
     def remember(self, opened: Opened) -> None:
-        """Write down of which object the part is."""
-        note = {"source": self._source, "etag": opened.etag, "size": opened.size}
-        durable.replace_with(self._note, [json.dumps(note).encode()])
+        """Write down of which object the part is; a power cut may take that and no other note."""
+        if opened.size > UNNOTED:
+            note = {"source": self._source, "etag": opened.etag, "size": opened.size}
+            jot(self._note, note)
 
     def finish(self, file: BinaryIO) -> None:
         """Give the whole file its name."""
@@ -188,10 +210,3 @@ class Partial:
             if self._part.exists() and os.fstat(file.fileno()).st_size == 0:
                 self._part.unlink()
                 self._note.unlink(missing_ok=True)
-
-    def _read_note(self) -> dict[str, object]:
-        try:
-            note = json.loads(self._note.read_bytes())
-        except (OSError, ValueError):
-            return {}
-        return note if isinstance(note, dict) else {}

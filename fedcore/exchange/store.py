@@ -50,8 +50,8 @@ class ObjectStore(Protocol):
         """At most `length` bytes from `start`: fewer at the object's end, none beyond it."""
         ...
 
-    def get_to_file(self, key: str, path: Path) -> None:
-        """Write the object to a local file, which appears only once it is complete."""
+    def get_to_file(self, key: str, path: Path) -> str:
+        """Write the object to a local file, which appears once it is complete; SHA-256 in hex."""
         ...
 
     def size(self, key: str) -> int:

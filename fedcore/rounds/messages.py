@@ -34,6 +34,12 @@ class ObjectRef(Section):
     size: int = Field(ge=0)
 
 
+class ModelStep(ObjectRef):
+    """The way to a model, packed, from the one whose bytes hash to `base`."""
+
+    base: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
 class LedgerHead(Section):
     """How far somebody's ledger had come: whoever keeps this notices later if its tail is cut."""
 
@@ -102,6 +108,7 @@ class Refusal(Section):
 class Invitation(Section):
     """Train from these weights, in this round; `memory` is what the strategy remembers.
 
+    `step` leads to the weights from those of the round before, where the task file asks for it.
     `not_invited` names who takes part in the training and was not drawn for this round.
     """
 
@@ -110,6 +117,7 @@ class Invitation(Section):
     parties: tuple[str, ...]
     not_invited: tuple[str, ...] = ()
     weights: ObjectRef
+    step: ModelStep | None = None
     task_hash: str
     clip_norm: float | None = None
     memory: ObjectRef | None = None
@@ -139,12 +147,14 @@ class Combined(Section):
     """The round's new model, who is in it with which weight, and who is not and why.
 
     `updates` holds the SHA-256 of each admitted update, `memory` what the strategy goes on with,
-    `groups` the names of the groups' sums that were added up, of a tree.
+    `groups` the names of the groups' sums that were added up, of a tree; `step` leads to `model`
+    from the round's weights, where the task file asks for it.
     """
 
     run: str
     round: int = Field(ge=1)
     model: ObjectRef
+    step: ModelStep | None = None
     memory: ObjectRef | None = None
     weights: dict[str, float]
     updates: dict[str, str]

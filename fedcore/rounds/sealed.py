@@ -9,7 +9,6 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from fedcore.audit.durable import hash_file
 from fedcore.audit.signing import SigningKey
 from fedcore.config.base import Section
 from fedcore.errors import Conflict, NotThere, Refused
@@ -107,8 +106,7 @@ def fetch_to_file(store: ObjectStore, ref: ObjectRef, path: Path, most: int | No
     """The referenced bytes as a local file, going on with what a cut left; `Refused` as `fetch`."""
     _require_size(store, ref, most)
     for _ in range(TRIES):
-        store.get_to_file(ref.key, path)
-        if hash_file(path) == ref.sha256:
+        if store.get_to_file(ref.key, path) == ref.sha256:
             return
         path.unlink()
     raise _wrong_hash(ref)

@@ -14,6 +14,7 @@ from prefect.server.api.server import create_app
 from flows.hub.home import Hub
 from flows.hub.prefect_door import Door
 from flows.hub.prefect_users import Users, users_path
+from flows.settled import settle
 
 KEEP_ALIVE_SECONDS = 5
 GRACE_SECONDS = 5
@@ -22,6 +23,7 @@ GRACE_SECONDS = 5
 def serve(hub: Hub) -> None:
     """Serve until told to end."""
     door = Door(create_app(), Users(users_path(hub)), hub.secrets.pair("prefect"))
+    settle()
     uvicorn.run(
         door,
         host=hub.settings.host,

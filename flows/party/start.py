@@ -28,9 +28,9 @@ def start(home: Path, environ: MutableMapping[str, str] = os.environ) -> None:
     own = checked_environ(place, environ)
     with held(place.worker / "worker.lock"):
         environ_of_worker = process_environ(environ, own)
+        make_home(environ_of_worker)
         environ.clear()
         environ.update(environ_of_worker)
-        make_home(environ_of_worker)
         _tell_of_exchange(place, environ_of_worker)
         # Only now: Prefect reads its settings when it is imported.
         from flows.worker.job import Post  # noqa: PLC0415

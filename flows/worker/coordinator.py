@@ -28,9 +28,9 @@ def main(home: Path) -> int:
     except FedcoreError as error:
         say(str(error))
         return error.exit_code
+    make_home(environ)
     os.environ.clear()
     os.environ.update(environ)
-    make_home(environ)
     # Only now: Prefect reads its settings when it is imported.
     from flows.worker.coordinator_process import SERVICES  # noqa: PLC0415
     from flows.worker.job import Post  # noqa: PLC0415

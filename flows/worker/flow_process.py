@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import logging
 import os
 import sys
 import threading
@@ -32,6 +33,7 @@ from prefect.states import Failed
 
 from fedcore.errors import InputError
 from flows.process_group import end_own_group
+from flows.settled import settle
 from flows.worker.children import STOP
 from flows.worker.outbox import Outbox
 from flows.worker.outbox_file import Item
@@ -39,6 +41,8 @@ from flows.worker.patience import patient_settings
 from flows.worker.serving import Service, choose
 
 PARENT_GONE = 75
+STEPS = "prefect.task_runs"  # the logger of Prefect's engine
+SUCCESS = "Finished in state Completed()"
 
 
 def run(
@@ -53,6 +57,7 @@ def run(
     event or log line.
     """
     tell = _events()
+    logging.getLogger(STEPS).addFilter(_says_more)
     threading.Thread(target=_obey, args=(sys.stdin, stopped), daemon=True).start()
     with _patient_line() as api:
         flow_run = api.read_flow_run(UUID(flow_run_id))
@@ -73,6 +78,7 @@ def _run(api: SyncPrefectClient, flow_run: FlowRun, services: tuple[Service, ...
         api.set_flow_run_state(flow_run.id, refusal, force=True)
         return 0
     flow: Flow[..., Any] = service.load()
+    settle()
     run_flow(flow, flow_run=flow_run, parameters=parameters, return_type="state")
     return 0
 
@@ -138,6 +144,11 @@ def _tell_progress(tell: IO[str], event: Event) -> None:
     if event.event == "prefect.task-run.Completed":
         tell.write(json.dumps({"done": event.resource.name}) + "\n")
         tell.flush()
+
+
+def _says_more(record: logging.LogRecord) -> bool:
+    """Whether a line says more than the state of its step does."""
+    return record.getMessage() != SUCCESS
 
 
 def _events() -> IO[str]:

@@ -19,11 +19,12 @@ import httpx
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.events import Event
 
+from flows.worker.brevity import brief
 from flows.worker.dead_tasks import crashed
 from flows.worker.outbox_file import Item, OutboxFile
 
 BATCH = 100
-LINGER = 1.0  # seconds that the first item waits for others: one request serves them all
+LINGER = 4.0  # seconds that the first item waits for others: one request serves them all
 PAUSE = 5.0
 ROUTES: dict[str, Literal["/events", "/logs/"]] = {"event": "/events", "log": "/logs/"}
 LATER = frozenset({401, 408, 429})  # not its time, or not its credentials: to be tried again
@@ -91,8 +92,9 @@ class Outbox:
 
     def _work(self) -> None:
         while (batch := self._next()) is not None:
+            told = brief(batch)
             for kind in ROUTES:
-                self._send([item for item in batch if item["kind"] == kind])
+                self._send([item for item in told if item["kind"] == kind])
             with self._changed:
                 for _ in batch:
                     self._file.waiting.popleft()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 from fedcore.config.address import PLAIN_HTTP
+from flows.plain_line import spare
 
 # What Prefect's own parts in a flow process are set to, whatever the environment says.
 SETTINGS = {
@@ -47,9 +48,15 @@ def process_environ(environ: Mapping[str, str], own: Mapping[str, str]) -> dict[
     return {**plain, **own, **SETTINGS}
 
 
-def make_home(environ: Mapping[str, str]) -> None:
-    """The folder of Prefect's own files, which only the worker's user may enter."""
-    Path(environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True, mode=0o700)
+def make_home(environ: MutableMapping[str, str]) -> None:
+    """The folder of Prefect's own files, which only the worker's user may enter.
+
+    On a plain line to Prefect, `environ` is told of what spares its clients a part of their work.
+    """
+    home = Path(environ["PREFECT_HOME"])
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name, value in spare(environ["PREFECT_API_URL"], home).items():
+        environ.setdefault(name, value)
 
 
 def worker_name(label: str) -> str:

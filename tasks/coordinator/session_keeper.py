@@ -28,6 +28,7 @@ PATIENCE = 10.0  # seconds for one answer
 STEADY = 300.0  # a session that lasted so long may be started again at once
 FIRST_PAUSE, LONGEST_PAUSE = 10.0, 600.0
 SILENT = 10.0  # seconds without a word of a worker, which sends one every four
+FRESH = 9.0  # seconds for which a word is believed: no silence is noticed later for it
 # What the coordinator's worker says when it ends sessions whose training is over.
 OVER = "the training has ended"
 FINAL_WORDS = {"Refused"}
@@ -157,7 +158,8 @@ class SessionKeeper:
             if not ours or self._again(member, seen):
                 last = ours[0].id if ours else None
                 self._start(api, member, seen, place.deployment, last)
-            seen.heard = _last_heartbeat(api, place.pool)
+            if (_since(seen.heard) or SILENT) > FRESH:
+                seen.heard = _last_heartbeat(api, place.pool)
         except ObjectNotFound:  # it was taken back since it was looked up
             self._miss(member, seen)
         self._note_silence(member, seen)

@@ -2,7 +2,7 @@
 
 Which rounds there are is read from the exchange, and which of them Prefect shows already from
 Prefect; so what it missed while it was away is shown at the next chance, whoever makes it. A
-process asks about each round until it has seen its table, and about all of them at the end.
+process asks at its beginning, after each failure and at the end, and else makes what is new.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PATIENCE = 5.0  # seconds for one answer
 PAUSE = 10.0
 PAGE = 100  # keys in one question
 _LINE = QuickLine(PATIENCE)
-_SEEN: dict[str, set[str]] = {}  # by flow run: the keys of the tables that Prefect has for sure
+_SEEN: dict[str, set[str]] = {}  # by flow run, once it has asked: the keys that Prefect has
 
 
 def show(seat: str) -> bool:
@@ -46,6 +46,7 @@ def show(seat: str) -> bool:
         with _LINE.open() as api:
             _make_missing(api, UUID(mine), coordinator.records(desk), desk.task)
     except (httpx.HTTPError, ValueError, OSError):
+        _SEEN.pop(mine, None)  # the answer may be what was lost
         return False
     return True
 
@@ -62,20 +63,26 @@ def show_all(seat: str) -> None:
 def _make_missing(
     api: SyncPrefectClient, mine: UUID, done: Sequence[Record], task: TaskFile
 ) -> None:
-    seen = _SEEN.setdefault(str(mine), set())
-    wanted = {key: record for record in done if (key := key_of(record)) not in seen}
-    for start in range(0, len(wanted), PAGE):
-        keys = list(wanted)[start : start + PAGE]
-        found = api.read_artifacts(
-            artifact_filter=ArtifactFilter(
-                key=ArtifactFilterKey(any_=keys), flow_run_id=ArtifactFilterFlowRunId(any_=[mine])
-            ),
-        )
-        known = {one.key for one in found}
-        for key in keys:
-            if key not in known:
-                api.create_artifact(_artifact(mine, key, wanted[key], task))
+    keys = {key_of(record): record for record in done}
+    seen = _SEEN.get(str(mine))
+    if seen is None:
+        seen = _shown_already(api, mine, list(keys))
+    for key, record in keys.items():
+        if key not in seen:
+            api.create_artifact(_artifact(mine, key, record, task))
             seen.add(key)
+    _SEEN[str(mine)] = seen
+
+
+def _shown_already(api: SyncPrefectClient, mine: UUID, keys: Sequence[str]) -> set[str]:
+    """Those of the keys that Prefect has."""
+    own = ArtifactFilterFlowRunId(any_=[mine])
+    found: set[str] = set()
+    for start in range(0, len(keys), PAGE):
+        page = ArtifactFilterKey(any_=list(keys[start : start + PAGE]))
+        told = api.read_artifacts(artifact_filter=ArtifactFilter(key=page, flow_run_id=own))
+        found |= {one.key for one in told if one.key is not None}
+    return found
 
 
 def _artifact(mine: UUID, key: str, record: Record, task: TaskFile) -> ArtifactCreate:

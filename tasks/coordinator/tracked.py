@@ -1,7 +1,8 @@
 """What the coordinator tells MLflow: while rounds go by, and at the end. Never a reason to stop.
 
 Rounds that follow each other fast are told together, every few seconds. When MLflow is away, the
-training goes on, and what was missed is written at the next chance.
+training goes on, and what was missed is written at the next chance. A process beside this one does
+the telling: MLflow's client would be larger than all else that is loaded here.
 """
 
 from __future__ import annotations
@@ -15,13 +16,30 @@ from tasks.coordinator.closing import agreement_of, fetch_best, working_folder, 
 from tasks.coordinator.desk import desk_at
 from tasks.options import step
 from tasks.seat import Seat
-from tasks.tracking import Tracking, TrackingAway
+from tasks.tracking_away import TrackingAway
+from tasks.tracking_teller import Teller, Told
 from tasks.voices import voice_of
 
 PAUSE = 15.0  # seconds between two tries where the voice is patient
 EVERY = 10.0  # seconds from one telling to the next
 _TOLD_AT: dict[str, float] = {}  # by seat
-_OPENED: dict[str, tuple[int, Tracking]] = {}  # by seat: how many hellos it was told, and the line
+_OPENED: dict[str, tuple[int, Told]] = {}  # by seat: how many hellos it was told, and the line
+_TELLERS: dict[str, Teller] = {}  # by seat
+
+
+def get_ready(seat: str) -> None:
+    """Start the process that writes to MLflow, so that it is there when the first round ends."""
+    known = _TELLERS.get(seat)
+    if known is None or not known.there:
+        _TELLERS[seat] = Teller()
+
+
+def let_go(seat: str) -> None:
+    """End that process, and forget the line; both are there again when they are needed."""
+    _OPENED.pop(seat, None)
+    teller = _TELLERS.pop(seat, None)
+    if teller is not None:
+        teller.close()
 
 
 def due(seat: str) -> bool:
@@ -82,17 +100,20 @@ def note_failure(seat: str, reason: str, *, killed: bool = False) -> None:
     seat founded; a training that finished stays finished, and one that goes on is woken by the
     next `open_tracking`.
     """
-    _, known = _OPENED.pop(seat, (0, None))
+    known = _OPENED.get(seat)
     try:
-        if known is not None:
-            known.sync(coordinator.remembered(desk_at(seat)))
-        tracking = known or _open(seat, _founded_by(seat), {})
+        tracking = known[1] if known and _TELLERS[seat].there else None
+        tracking = tracking or _open(seat, _founded_by(seat), {})
+        if known:
+            tracking.sync(coordinator.remembered(desk_at(seat)))
         tracking.fail(reason, killed=killed)
     except TrackingAway as away:
         voice_of(seat).say(f"{away} (MLflow still shows the training as running)")
+    finally:
+        let_go(seat)
 
 
-def open_tracking(seat: str) -> Tracking:
+def open_tracking(seat: str) -> Told:
     """The training's run in MLflow, found again or made; opened anew once a late party came."""
     hellos = desk_at(seat).hellos()
     told, known = _OPENED.get(seat, (0, None))
@@ -103,9 +124,10 @@ def open_tracking(seat: str) -> Tracking:
     return tracking
 
 
-def _open(seat: str, agreement: Agreement, hellos: Mapping[str, Hello]) -> Tracking:
+def _open(seat: str, agreement: Agreement, hellos: Mapping[str, Hello]) -> Told:
     place = Seat.load(seat)
-    return Tracking.open(place.tracking_uri, place.task, agreement, hellos)
+    get_ready(seat)
+    return Told(_TELLERS[seat], place.tracking_uri, place.task, agreement, hellos)
 
 
 def _founded_by(seat: str) -> Agreement:

@@ -47,12 +47,15 @@ ARMS: Mapping[str, Mapping[str, object]] = {
     "`float32`": {"codec": "float32"},
     "`bfloat16`": {"codec": "bfloat16"},
     "`int8`": {"codec": "int8"},
+    "`bfloat16`, `model: step`": {"codec": "bfloat16", "model": "step"},
+    "`int8`, `model: step`": {"codec": "int8", "model": "step"},
     "`topk`, `share: 0.1`": {"codec": "topk", "share": 0.1},
     "`topk`, `share: 0.01`": {"codec": "topk", "share": 0.01},
 }
 COLUMNS = (
     "codec",
     "bytes up",
+    "bytes down",
     "kept model",
     "minus `float32`",
     "last 5 rounds",
@@ -64,11 +67,15 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Course:
-    """A training: the test AUROC after each round, the round that was kept, bytes of an update."""
+    """A training: the test AUROC after each round, the round that was kept, and its bytes.
+
+    Those of one party in one round, on average.
+    """
 
     aurocs: list[float]
     best_round: int
     bytes_up: float
+    bytes_down: float
 
     @property
     def kept(self) -> float:
@@ -118,6 +125,7 @@ def rows(found: Found) -> Iterator[str]:
         cells = [
             arm,
             _size(np.mean([one.bytes_up for one in courses])),
+            _size(np.mean([one.bytes_down for one in courses])),
             _spread([one.kept for one in courses]),
             _apart([one.kept - other.kept for one, other in pairs]),
             _spread([one.end for one in courses]),
@@ -189,12 +197,12 @@ def _course(task: TaskFile, cohorts: Mapping[str, Cohort]) -> Course:
             _auroc(task, codec.decode(sealed.fetch(world.store, record.model)), cohorts)
             for record in outcome.records
         ]
-    return Course(aurocs, outcome.end.best_round, _bytes_up(outcome, len(cohorts)))
+    up, down = (_bytes(outcome, name) / len(cohorts) for name in ("bytes_up", "bytes_down"))
+    return Course(aurocs, outcome.end.best_round, up, down)
 
 
-def _bytes_up(outcome: Outcome, parties: int) -> float:
-    """Of one party in one round, on average."""
-    return float(np.mean([record.bytes_up for record in outcome.records])) / parties
+def _bytes(outcome: Outcome, name: str) -> float:
+    return float(np.mean([getattr(record, name) for record in outcome.records]))
 
 
 def _auroc(task: TaskFile, params: Params, cohorts: Mapping[str, Cohort]) -> float:

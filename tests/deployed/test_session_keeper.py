@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelled, Crashed, Failed, Running
@@ -154,3 +155,24 @@ def test_what_was_last_seen_is_a_sentence_also_while_prefect_is_away(story):
         story.keeper.look()
     assert "Prefect itself does not answer now" in story.keeper.last_seen(story.party)
     assert os.environ.get("PREFECT_API_URL") is None
+
+
+def test_of_a_worker_that_was_heard_a_moment_ago_nothing_is_asked(story, monkeypatch):
+    asked = []
+    real = SyncPrefectClient.read_workers_for_work_pool
+
+    def counted(self, pool):
+        asked.append(pool)
+        return real(self, pool)
+
+    monkeypatch.setattr(SyncPrefectClient, "read_workers_for_work_pool", counted)
+    story.looks()
+    assert asked == [story.pool.name]  # nobody was heard of yet
+    with story.pool.settings():
+        story.pool.client.send_worker_heartbeat(story.pool.name, "machine", 10)
+    story.looks()
+    story.looks()
+    assert len(asked) == 2
+    monkeypatch.setattr(session_keeper, "FRESH", 0.0)
+    story.looks()
+    assert len(asked) == 3

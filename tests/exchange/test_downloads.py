@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import resource
 import signal
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from transfer_story import BODY, FETCHER, MIB, child
@@ -15,6 +16,7 @@ from fedcore.errors import NoRoom
 from fedcore.exchange.reconnecting import Reconnecting
 
 pytestmark = pytest.mark.servers
+SHA256 = hashlib.sha256(BODY).hexdigest()
 
 
 def test_a_download_goes_on_where_it_was_cut(proxy, behind, direct, large, tmp_path, key):
@@ -43,7 +45,7 @@ def test_a_fetcher_killed_in_the_middle_goes_on_from_its_file(
     begun = (tmp_path / ".copy.partial").stat().st_size
     assert begun >= 3 * MIB
     down = proxy.passed["down"]
-    behind.get_to_file(key, copy)
+    assert behind.get_to_file(key, copy) == SHA256
     assert proxy.passed["down"] - down < len(BODY) - begun + MIB
     assert copy.read_bytes() == BODY
     assert [path.name for path in tmp_path.glob(".*")] == []
@@ -62,7 +64,7 @@ def test_the_beginning_of_another_object_is_not_gone_on_with(
     if spoil == "source":
         known["source"] = "exchange elsewhere"
     note.write_text(json.dumps(known)[: 9 if spoil == "torn" else None])
-    behind.get_to_file(key, copy)
+    assert behind.get_to_file(key, copy) == SHA256
     assert copy.read_bytes() == BODY
     assert [path.name for path in tmp_path.glob(".*")] == []
 
@@ -72,13 +74,9 @@ def test_two_fetchers_into_one_file_do_not_disturb_each_other(
 ):
     direct.put_file_once(key, large)
     proxy.limit(30 * MIB)
-    threads = [
-        threading.Thread(target=behind.get_to_file, args=(key, tmp_path / "copy")) for _ in range(3)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    with ThreadPoolExecutor(3) as pool:
+        told = list(pool.map(lambda _: behind.get_to_file(key, tmp_path / "copy"), range(3)))
+    assert told == [SHA256] * 3
     assert (tmp_path / "copy").read_bytes() == BODY
     assert list(tmp_path.glob(".*")) == []
 

@@ -19,6 +19,13 @@ from pathlib import Path
 from fedcore.exchange.s3 import S3Store
 S3Store(sys.argv[1], sys.argv[2], os.environ).put_file_once(sys.argv[4], Path(sys.argv[3]))
 """
+MEMORY_SENDER = """
+import os, sys
+from pathlib import Path
+from fedcore.exchange.s3 import S3Store
+store = S3Store(sys.argv[1], sys.argv[2], os.environ)
+store.put_once(sys.argv[4], Path(sys.argv[3]).read_bytes())
+"""
 FETCHER = """
 import os, sys
 from pathlib import Path

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from flows.plain_line import reach
+from flows.worker.runner import make_home
 
 HERE = "http://127.0.0.1:4200/api"
 
@@ -24,3 +25,18 @@ def test_a_server_that_somebody_configured_is_reached_as_configured(
     url: str, home: str | None
 ) -> None:
     assert reach(url, home) == {"PREFECT_API_URL": url}
+
+
+def test_a_workers_processes_read_one_authority_on_a_plain_line_alone(tmp_path: Path) -> None:
+    home = {"PREFECT_HOME": str(tmp_path / "prefect")}
+    plain = {**home, "PREFECT_API_URL": HERE}
+    make_home(plain)
+    trusted = ssl.create_default_context(cafile=plain["PREFECT_API_SSL_CERT_FILE"])
+    assert len(trusted.get_ca_certs()) == 1
+    for told in (
+        {**home, "PREFECT_API_URL": "https://prefect.example.org/api"},
+        {**home, "PREFECT_API_URL": HERE, "PREFECT_API_SSL_CERT_FILE": "own.pem"},
+    ):
+        before = dict(told)
+        make_home(told)
+        assert told == before

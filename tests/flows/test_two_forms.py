@@ -13,12 +13,16 @@ from command_story import Site, listening, tree, two_sites, until, write_files
 from rounds_story import asking, hospitals
 
 from fedcore.audit.entry import Entry
+from fedcore.config.update import UpdateSection
 from fedcore.params import digest
 from fedcore.simulation import Outcome, World, simulate
 
 pytestmark = pytest.mark.servers
-# With statistics and the strategy that keeps the most: every step takes part.
-TASK = asking(strategy="scaffold", epochs=3)
+# With statistics, the strategy that keeps the most, and models that come as steps: every step of
+# the rounds takes part.
+TASK = asking(strategy="scaffold", epochs=3).model_copy(
+    update={"update": UpdateSection(codec="int8", model="step")}
+)
 
 
 @pytest.fixture(scope="module")

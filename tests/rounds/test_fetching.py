@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,8 +28,9 @@ class Noisy(MemoryStore):
         self.spoiled -= 1
         return body if self.spoiled < 0 else memoryview(bytes([*body[:-1], body[-1] ^ 1]))
 
-    def get_to_file(self, key: str, path: Path) -> None:
+    def get_to_file(self, key: str, path: Path) -> str:
         path.write_bytes(self.get(key))
+        return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def in_memory(store: MemoryStore, ref: ObjectRef, _: Path) -> bytes:

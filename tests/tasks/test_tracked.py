@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -96,10 +97,11 @@ class Federation:
 
 
 @pytest.fixture
-def federation(tmp_path, task, database) -> Federation:
+def federation(tmp_path, task, database) -> Iterator[Federation]:
     made = Federation(tmp_path, task, database)
     made.greet("9999", "10000")
-    return made
+    yield made
+    tracked.let_go(made.seat)
 
 
 def test_a_round_that_mlflow_refused_is_written_over_a_new_line(federation):

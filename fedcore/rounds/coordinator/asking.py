@@ -25,15 +25,17 @@ def invite(desk: Desk, number: int, weights: ObjectRef) -> Invitation:
     hellos = desk.hellos()
     note_welcomed(desk, hellos)
     parties = drawn(hellos, desk.seats, desk.task.seed, number)
+    before = desk.recall(keys.combined(desk.run, number - 1), Combined, desk.key.public)
     invitation = Invitation(
         run=desk.run,
         round=number,
         parties=parties,
         not_invited=tuple(party for party in hellos if party not in parties),
         weights=weights,
+        step=before.step if before is not None and before.model == weights else None,
         task_hash=desk.task.fingerprint(),
         clip_norm=desk.task.federation.clip_norm,
-        memory=_remembered(desk, number - 1),
+        memory=before.memory if before is not None else None,
     )
     standing = sealed.settle(desk.store, keys.invitation(desk.run, number), invitation, desk.key)
     subject = {"round": number, "weights": weights.sha256, "parties": list(standing.parties)}
@@ -41,17 +43,25 @@ def invite(desk: Desk, number: int, weights: ObjectRef) -> Invitation:
     return standing
 
 
-def _remembered(desk: Desk, number: int) -> ObjectRef | None:
-    """What the strategy remembered after round `number`, if anything."""
-    before = desk.recall(keys.combined(desk.run, number), Combined, desk.key.public)
-    return before.memory if before is not None else None
-
-
 def invitation_of(desk: Desk, number: int) -> Invitation:
     """The invitation to round `number` as it stands."""
     key = keys.invitation(desk.run, number)
     known = desk.recall(key, Invitation, desk.key.public)
     return known or sealed.read(desk.store, key, Invitation, desk.key.public)
+
+
+def bytes_down(desk: Desk, invitation: Invitation) -> int:
+    """What the round's model took to come to all: by the step to those of the round before.
+
+    Who is not invited fetches it, too: to score it.
+    """
+    there = invitation.parties + invitation.not_invited
+    whole, step = invitation.weights.size, invitation.step
+    if step is None:
+        return whole * len(there)
+    before = invitation_of(desk, invitation.round - 1)
+    known = {*before.parties, *before.not_invited}
+    return sum(step.size if party in known else whole for party in there)
 
 
 def deadline(desk: Desk) -> float | None:

@@ -10,7 +10,12 @@ from fedcore.exchange import keys
 from fedcore.metrics import AnyScores, read_scores
 from fedcore.rounds import sealed
 from fedcore.rounds.coordinator import ledger_parts
-from fedcore.rounds.coordinator.asking import invitation_of, staleness_of, wait_for
+from fedcore.rounds.coordinator.asking import (
+    bytes_down,
+    invitation_of,
+    staleness_of,
+    wait_for,
+)
 from fedcore.rounds.coordinator.combining import combined_of, reply_as_combined
 from fedcore.rounds.coordinator.desk import Desk
 from fedcore.rounds.coordinator.local_models import publish_local_models
@@ -74,8 +79,7 @@ def record(desk: Desk, number: int, seconds: float) -> Record:
         train_loss=_weighted(combined, replies, "loss"),
         train_accuracy=_weighted(combined, replies, "accuracy"),
         bytes_up=sum(reply.update.size for reply in replies.values()),
-        # Who is not invited fetches the model, too: to score it.
-        bytes_down=invitation.weights.size * len(invitation.parties + invitation.not_invited),
+        bytes_down=bytes_down(desk, invitation),
         seconds=round(seconds, 3),
         ledgers=ledgers,
         personal=own_headline(pooled(own)),

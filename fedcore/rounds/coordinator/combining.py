@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fedcore.errors import NotThere, Refused
-from fedcore.exchange import codec, keys
-from fedcore.params import Params, require_finite
+from fedcore.exchange import codec, keys, model_step, packing
+from fedcore.params import Array, Params, require_finite
 from fedcore.rounds import sealed
 from fedcore.rounds.coordinator.admission import Admission, admission_of
 from fedcore.rounds.coordinator.asking import invitation_of, reply_of, require_quorum
@@ -20,7 +20,7 @@ from fedcore.rounds.coordinator.grouping import (
     verdicts_of,
 )
 from fedcore.rounds.coordinator.starting import keep_made, start_of
-from fedcore.rounds.messages import Combined, Invitation, ObjectRef, Reply
+from fedcore.rounds.messages import Combined, Invitation, ModelStep, ObjectRef, Reply
 from fedcore.strategies import Step, rule_for, summing_rule_for
 
 # The fields of `Combined` that say who is in it.
@@ -68,7 +68,12 @@ def _flat(desk: Desk, invitation: Invitation, answers: Mapping[str, str]) -> tup
     admission = admission_of(desk, invitation, start)
     step = _step(admission, start, answers)
     updates = {party: reply.update.sha256 for party, reply in admission.replies.items()}
-    return step, {"weights": admission.weights, "updates": updates, "absent": admission.absent}
+    return step, {
+        "step": _publish_step(desk, invitation, start, step.model),
+        "weights": admission.weights,
+        "updates": updates,
+        "absent": admission.absent,
+    }
 
 
 def _by_groups(desk: Desk, invitation: Invitation, answers: Mapping[str, str]) -> tuple[Step, Said]:
@@ -80,7 +85,10 @@ def _by_groups(desk: Desk, invitation: Invitation, answers: Mapping[str, str]) -
     rule = summing_rule_for(desk.task.federation)
     join(desk, sums, rule)
     names = (name_of(desk, invitation.round, group, one) for group, one in of_group.items())
-    return rule.finish(start_of(desk, invitation), _memory(desk, invitation)), {
+    start = start_of(desk, invitation)
+    step = rule.finish(start, _memory(desk, invitation))
+    return step, {
+        "step": _publish_step(desk, invitation, start, step.model),
         "weights": {party: weight for one in sums for party, weight in one.weights.items()},
         "updates": {party: sha256 for one in sums for party, sha256 in one.updates.items()},
         "absent": {party: reason for one in sums for party, reason in one.absent.items()},
@@ -105,6 +113,20 @@ def _memory(desk: Desk, invitation: Invitation) -> Params:
     if invitation.memory is None:
         return {}
     return codec.decode(sealed.fetch(desk.store, invitation.memory))
+
+
+def _publish_step(
+    desk: Desk, invitation: Invitation, start: Mapping[str, Array], model: Params
+) -> ModelStep | None:
+    """Make `model` what a packed step from `start` leads to, and write the step; or leave both."""
+    agreed, number, base = desk.task.update, invitation.round, invitation.weights.sha256
+    if agreed.model == "full":
+        return None
+    # No party's id: none has a slash.
+    seed = packing.seed_of(desk.task.seed, "model/step", number, base)
+    packed = model_step.step_to(model, start, agreed.codec, seed)
+    ref = _publish(desk, keys.numbered_step, number, codec.encode(packed))
+    return ModelStep(**ref.model_dump(), base=base)
 
 
 def _publish_model(desk: Desk, number: int, model: Params) -> ObjectRef:

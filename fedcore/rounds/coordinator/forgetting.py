@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from fedcore.exchange import keys
 from fedcore.exchange.memory import MemoryStore
+from fedcore.rounds.coordinator.asking import invitation_of
 from fedcore.rounds.coordinator.combining import combined_of
 from fedcore.rounds.coordinator.desk import Desk
 from fedcore.rounds.coordinator.grouping import bodies_of
 
 
 def forget_replaced(desk: Desk, number: int, newest: dict[str, str]) -> None:
-    """Free each update that is combined in round `number`, and the groups' sums of that round.
+    """Free each update that is combined in round `number`.
 
-    The cross-site evaluation reads the newest one of each party, whose key `newest` then holds by
-    party id. Where updates may count in a later round than they were made in, all stay.
+    And the groups' sums of that round, which are in its model, and the step to the model before.
+    The cross-site evaluation reads the newest update of each party, whose key `newest` then holds
+    by party id. Where updates may count in a later round than they were made in, all stay.
     """
     federation = desk.task.federation
     if not isinstance(desk.store, MemoryStore):
         return
     for key in bodies_of(desk, combined_of(desk, number)):
         desk.store.forget(key)
+    step = invitation_of(desk, number).step
+    if step is not None:
+        desk.store.forget(step.key)
     if federation.buffer or federation.late == "next_round":
         return
     for party in combined_of(desk, number).updates:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,7 +37,7 @@ def pack(desk: Desk, asked: Invitation, update: Mapping[str, Array]) -> Packed:
     room = None if limit is None else limit / (1 + GROWTH) if name == "bfloat16" else limit
     whole = clip(whole, room)
     arrays = packing.pack(whole, name, share, _seed(desk, asked))
-    if name == "float32":
+    if name == "float32" or (name != "topk" and limit is None):
         return Packed(arrays)
     seen = dict(packing.Unpacked(arrays, name, schema(whole)))
     if limit is not None and norm(seen) > limit:
@@ -71,9 +70,8 @@ def _rest(whole: Mapping[str, Array], seen: Mapping[str, Array]) -> Params:
 
 
 def _seed(desk: Desk, asked: Invitation) -> int:
-    """Another one for each party, round and model; the same for a repeated step."""
-    text = f"{desk.task.seed}|{desk.party}|{asked.round}|{asked.weights.sha256}"
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+    """Another one for each party, round and model."""
+    return packing.seed_of(desk.task.seed, desk.party, asked.round, asked.weights.sha256)
 
 
 def _earlier(desk: Desk, number: int) -> list[Path]:

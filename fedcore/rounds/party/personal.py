@@ -40,7 +40,7 @@ def train_beside(desk: Desk, asked: Invitation) -> None:
     path = _of_round(desk, asked.round)
     if desk.task.federation.strategy != "ditto" or path.exists():
         return
-    center = weights.open_model(desk, asked.weights)
+    center = weights.open_model(desk, asked.weights, asked.step)
     kept = after_round(desk, asked.round - 1)
     toward = Toward(center, desk.task.federation.lam)
     start = center if kept is None else kept

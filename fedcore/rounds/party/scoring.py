@@ -22,7 +22,8 @@ def score(desk: Desk, number: int) -> Score:
     key, public = keys.combined(desk.run, number), desk.coordinator_key()
     combined = sealed.read(desk.store, key, Combined, public)
     images = desk.cohort.validation
-    found = {combined.model.sha256: _global_scores(desk, combined.model, number, images)}
+    scores = _scores(desk, lambda: weights.after_round(desk, combined), images)
+    found = {combined.model.sha256: scores}
     found |= _personal_scores(desk, personal.after_round(desk, number), images)
     message = _message(desk, number, found)
     desk.send("scores", keys.score(desk.party, desk.run, number), message)
@@ -42,7 +43,7 @@ def score_final(desk: Desk) -> Score:
     for name, ref in sorted(request.models.items()):
         if ref.sha256 not in found:
             number = request.rounds[name]
-            found[ref.sha256] = _global_scores(desk, ref, number, desk.cohort.test)
+            found[ref.sha256] = _tested(desk, ref, number)
     found |= _personal_scores(desk, personal.at_the_end(desk), desk.cohort.test)
     message = _message(desk, 0, found)
     desk.send("test scores", keys.final_score(desk.party, desk.run), message)
@@ -56,11 +57,9 @@ def _message(desk: Desk, number: int, found: dict[str, dict[str, Any] | None]) -
     return Score(run=desk.run, party=desk.party, round=number, scores=found, ledger=head)
 
 
-def _global_scores(
-    desk: Desk, ref: ObjectRef, number: int, images: ImageSet
-) -> dict[str, Any] | None:
+def _tested(desk: Desk, ref: ObjectRef, number: int) -> dict[str, Any] | None:
     """The counts of a global model, with what of it stayed at home here after round `number`."""
-    return _scores(desk, lambda: weights.to_score(desk, ref, number), images)
+    return _scores(desk, lambda: weights.to_score(desk, ref, number), desk.cohort.test)
 
 
 def _personal_scores(

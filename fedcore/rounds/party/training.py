@@ -46,7 +46,7 @@ def train(desk: Desk, number: int) -> str:
 
 def _train_shared(desk: Desk, asked: Invitation) -> str:
     """Train the global model on, spool what was learned; the update's SHA-256."""
-    number, start = asked.round, weights.open_model(desk, asked.weights)
+    number, start = asked.round, weights.open_model(desk, asked.weights, asked.step)
     begun, held = weights.with_home(desk, start, number), controls.take_up(desk, asked, start)
     checkpoint = _checkpoint(desk, asked)
     before = carrying.before(desk, number)

@@ -49,6 +49,8 @@ def arms(cache: Path, kinds: Sequence[str]) -> list[Arm]:
         Arm(DEPLOYED, "fedcore, float32", own, "ours_deployed.py", "float32"),
         Arm(DEPLOYED, "fedcore, bfloat16", own, "ours_deployed.py", "bfloat16"),
         Arm(DEPLOYED, "fedcore, int8", own, "ours_deployed.py", "int8"),
+        Arm(DEPLOYED, "fedcore, bfloat16 both ways", own, "ours_deployed.py", "bfloat16-both"),
+        Arm(DEPLOYED, "fedcore, int8 both ways", own, "ours_deployed.py", "int8-both"),
     ]
     return [arm for arm in every if arm.kind in kinds and (HERE / arm.script).exists()]
 

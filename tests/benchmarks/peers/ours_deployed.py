@@ -2,9 +2,10 @@
 
 A hub with Prefect, SeaweedFS and MLflow, PARTIES hospitals with their homes, workers and sessions,
 all real processes on this machine. In the sessions the loop over batches gives a perturbed model
-at once and scoring gives constant counts; nothing else is replaced. CODEC is float32, bfloat16 or
-int8. The marks are the moments at which the coordinator's ledger notes that a round was invited to
-or recorded: wall-clock times, put onto the monotonic clock by the present distance of the two.
+at once and scoring gives constant counts; nothing else is replaced. CODEC is float32, bfloat16,
+int8, or one of the last two with -both behind it: then models come as steps by it, too. The marks
+are the moments at which the coordinator's ledger notes that a round was invited to or recorded:
+wall-clock times, put onto the monotonic clock by the present distance of the two.
 
 Takes a minute or two to start, and about 1 GB of memory for each party. Prints the seconds from
 the moment when the last session had loaded its code to the end of the first round, and the CPU

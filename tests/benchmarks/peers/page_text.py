@@ -59,7 +59,8 @@ A server and a process or more for each party, as each project describes it for 
   one for evaluation in each round; `Flower, training alone` sends no model to be evaluated. Runtime
   installation of the app's dependencies is switched off: there are none.
 - `fedcore`: Prefect server and party sessions, a SeaweedFS exchange, an MLflow server; updates in
-  the codec that is named. Every message is signed, and every round's model scored by every party.
+  the codec that is named, and *both ways* models as steps by it, too. Every message is signed, and
+  every round's model scored by every party.
 
 Start: from the start of the first process; keys, certificates and the like are there before.
 Handed in: from the moment when all servers and clients stand and the training is handed in to the
