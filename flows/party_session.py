@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from prefect import flow
 
+from fedcore.rounds import heap
 from tasks.party import outputs, session
 
 
@@ -23,6 +24,11 @@ def party_session(seat: str, run: str, label: str) -> str:
 
 def answer(seat: str, label: str) -> str:
     """The whole story of a session that has its seat; why the training ended."""
+    with heap.kept():
+        return _answer(seat, label)
+
+
+def _answer(seat: str, label: str) -> str:
     session.preprocess(seat, label)
     session.join(seat, label)
     if session.tells_statistics(seat):

@@ -1,7 +1,8 @@
-"""This process's memory: in a simulation, what one round frees the next one takes.
+"""This process's memory: in a simulation or a session, what one round frees the next one takes.
 
-Models come and go, tens of megabytes at a time. The C library gives such memory back to the system
-at once and asks for it anew, and clearing new pages takes longer than the arithmetic done in them.
+Models and batches come and go, tens of megabytes at a time. The C library gives such memory back to
+the system at once and asks for it anew, and clearing new pages can take longer than the arithmetic
+done in them.
 """
 
 from __future__ import annotations

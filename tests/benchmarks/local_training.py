@@ -2,7 +2,8 @@
 
 A whole round of a party (`train_round`: weights in, checks, steps, weights out) against the
 shortest loop that trains the same network on the same images, which lie there as normalised float32
-tensors already, in turn in one process; then ten epochs from DICOM files (`folder_epochs.py`).
+tensors already, in turn in one process, the party with its memory kept as in a session; then ten
+epochs from DICOM files (`folder_epochs.py`).
 Speeds are of the best turn; the ratio is that of CPU seconds, which other work on the machine
 changes less. About four minutes.
 """
@@ -33,6 +34,7 @@ from fedcore.config.task import TaskFile  # noqa: E402
 from fedcore.data.images import ArrayImages  # noqa: E402
 from fedcore.models.catalogue import build  # noqa: E402
 from fedcore.models.state import to_params  # noqa: E402
+from fedcore.rounds import heap  # noqa: E402
 from fedcore.training.checkpoint import Checkpoint  # noqa: E402
 from fedcore.training.hardware import this_machine  # noqa: E402
 from fedcore.training.local import train_round  # noqa: E402
@@ -75,6 +77,7 @@ class Case:
 
 CASES = (
     Case("resnet18", 3, 64, 256),
+    Case("resnet18", 3, 224, 64),
     Case("cnn", 1, 28, 4096),
     Case("resnet18", 3, 64, 256, {"channels_last": "on"}),
     Case("resnet18", 3, 64, 256, {"precision": "bfloat16"}),
@@ -138,7 +141,8 @@ def arms(
 
     def party() -> None:
         kept = Checkpoint(folder, {"base": "0" * 64})
-        train_round(ours, start, images, task, party_id="1", number=1, checkpoint=kept)
+        with heap.kept():
+            train_round(ours, start, images, task, party_id="1", number=1, checkpoint=kept)
 
     return lambda: plain_round(theirs, pixels, labels, machine.bfloat16), party, images
 
