@@ -29,7 +29,10 @@ QUIET = {
 
 def main() -> None:
     given = _given()
-    compared = [one for one in arms(given.cache, given.kind) if one.name.startswith(given.only)]
+    every = arms(given.cache, given.kind)
+    if unknown := set(given.arms) - {one.name for one in every}:
+        sys.exit(f"--arms {sorted(unknown)[0]!r}: name some of {sorted(one.name for one in every)}")
+    compared = [one for one in every if not given.arms or one.name in given.arms]
     said = all_versions(given.cache)
     before = page.machine()
     print(said, before, sep="\n", flush=True)
@@ -55,7 +58,7 @@ def _given() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=6, help=f"{WARM_UP + 1} or more")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--limit", type=float, default=1800.0, help="seconds for a run")
-    parser.add_argument("--only", default="", help="arms whose names begin so")
+    parser.add_argument("--arms", nargs="+", default=[], help="their names; all by default")
     parser.add_argument("--cache", type=Path, default=default_cache())
     parser.add_argument("--quick", action="store_true", help="2 parties, 4 rounds, once")
     parser.add_argument("--write", action="store_true", help="put the tables into the page")
