@@ -1,7 +1,9 @@
 """A round's cost beside others': `python tests/benchmarks/peers/__main__.py`.
 
 In one process and deployed, see arms.py. The peers are installed into environments of their own
-under `--cache` the first time. `--write` puts the tables into docs/results-peers.md.
+under `--cache` the first time. `--write` puts the tables into docs/results-peers.md. All of it
+takes an hour for each repeat: `--keep FILE` holds the figures, so that a later command runs only
+what is missing, and shows all.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from pathlib import Path
 import page
 from arms import DEPLOYED, KINDS, ONE, Arm, all_versions, arms
 from environment import default_cache
+from kept import Kept
 from measuring import WARM_UP, Failed, Figures, measure
 from page_text import HEAD, TEXT
 from processes import nothing_left
@@ -32,15 +35,14 @@ def main() -> None:
     every = arms(given.cache, given.kind)
     if unknown := set(given.arms) - {one.name for one in every}:
         sys.exit(f"--arms {sorted(unknown)[0]!r}: name some of {sorted(one.name for one in every)}")
-    compared = [one for one in every if not given.arms or one.name in given.arms]
+    kept = Kept(given.keep, given.rounds)
     said = all_versions(given.cache)
     before = page.machine()
     print(said, before, sep="\n", flush=True)
-    runs: dict[tuple[int, Arm], list[Figures]] = {
-        (parties, arm): [] for parties in given.parties for arm in compared
-    }
+    runs = {(parties, arm): kept.of(parties, arm) for parties in given.parties for arm in every}
+    runs = {at: found for at, found in runs.items() if found or _wanted(given, at[1])}
     with nothing_left():
-        failed = _run_all(given, runs)
+        failed = _run_all(given, runs, kept)
     text = HEAD.format(warm_up=WARM_UP, repeats=given.repeats, rounds=given.rounds)
     text += "".join(TEXT[kind] + page.table(runs, kind, given.repeats) for kind in given.kind)
     text += f"\n{said}.\n\nBefore: {before}\n\nAfter: {page.machine()}\n"
@@ -59,6 +61,7 @@ def _given() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--limit", type=float, default=1800.0, help="seconds for a run")
     parser.add_argument("--arms", nargs="+", default=[], help="their names; all by default")
+    parser.add_argument("--keep", type=Path, help="file with the figures of earlier commands")
     parser.add_argument("--cache", type=Path, default=default_cache())
     parser.add_argument("--quick", action="store_true", help="2 parties, 4 rounds, once")
     parser.add_argument("--write", action="store_true", help="put the tables into the page")
@@ -70,15 +73,24 @@ def _given() -> argparse.Namespace:
     return given
 
 
-def _run_all(given: argparse.Namespace, runs: dict[tuple[int, Arm], list[Figures]]) -> int:
+def _wanted(given: argparse.Namespace, arm: Arm) -> bool:
+    return not given.arms or arm.name in given.arms
+
+
+def _run_all(
+    given: argparse.Namespace, runs: dict[tuple[int, Arm], list[Figures]], kept: Kept
+) -> int:
     """Every arm in turn, and all of that again for each repeat; how many runs failed."""
     failed = 0
     for turn in range(given.repeats):
         for (parties, arm), figures in runs.items():
+            if len(figures) > turn or not _wanted(given, arm):
+                continue
             said = f"{turn + 1}: {parties} parties, {arm.kind}, {arm.name}: "
             try:
                 command = arm.command(parties, given.rounds)
                 figures.append(measure(command, QUIET, given.rounds, given.limit))
+                kept.add(parties, arm, figures[-1])
                 print(said, figures[-1], flush=True)
             except Failed as failure:
                 failed += 1
