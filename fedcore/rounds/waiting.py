@@ -67,7 +67,7 @@ class Watch:
         `last`, what was last seen of whom it waits for. Of a `kind` of wait that comes again and
         again, most of what it took lately is slept through, with a look every five seconds.
         """
-        begun, speak_at = self.clock(), FIRST_WORD
+        begun, waited, speak_at = self.clock(), 0.0, FIRST_WORD
         pauses = self._pauses(kind)
         while (answer := probe()) is None:
             waited = self.clock() - begun
@@ -78,7 +78,8 @@ class Watch:
                 self.say(f"waiting for {what} for {in_words(waited)}{seen}")
                 speak_at = waited + NEXT_WORD
             self._pause_until(next(pauses), until)
-        self.rhythm.note(kind, self.clock() - begun)
+        # It came between the last look in vain and this one: whoever slept too long sleeps less.
+        self.rhythm.note(kind, (waited + self.clock() - begun) / 2)
         return answer
 
     def _pauses(self, kind: str) -> Iterator[float]:

@@ -49,7 +49,20 @@ def test_waits_that_take_what_they_took_before_need_few_looks(seconds, times) ->
 def test_of_equal_rounds_of_two_seconds_the_second_is_looked_at_half_as_often() -> None:
     watch = Time().watch()
     first, second = (looks_until(watch, 2.0, "a round") for _ in range(2))
-    assert (first, second) == (12, 6)
+    assert (first, second) == (12, 7)
+
+
+def test_who_has_slept_too_long_once_sleeps_less_from_then_on() -> None:
+    time = Time()
+    watch = time.watch()
+    looks_until(watch, 4.0, "a round")
+    late = []
+    for _ in range(4):
+        begun = time.now
+        looks_until(watch, 1.0, "a round")
+        late.append(time.now - begun - 1.0)
+    assert late[0] > 1.5
+    assert max(late[1:]) < 0.25
 
 
 @given(SECONDS, SECONDS)

@@ -16,7 +16,7 @@ from fedcore.exchange.store import ObjectStore
 from fedcore.rounds import sealed
 from fedcore.rounds.messages import Hello, Member, Refusal, Reply
 from fedcore.rounds.signs import last_sign
-from fedcore.rounds.terms import Fence, Unfenced
+from fedcore.rounds.terms import LOOK_EVERY, Fence, Unfenced
 from fedcore.rounds.waiting import Watch
 
 M = TypeVar("M", bound=Section)
@@ -53,7 +53,8 @@ class Desk:
 
     `memory` holds messages that were read and verified before: they are written once, so they
     need not be fetched again. `replies` are those of the round that was invited to last, `made` is
-    the newest global model of this process, by its SHA-256.
+    the newest global model of this process, by its SHA-256, `looks` when who has not declined is to
+    be looked at again.
     """
 
     run: str
@@ -67,6 +68,7 @@ class Desk:
     pinned: Mapping[str, str] = field(default_factory=dict)
     memory: dict[str, Section] = field(default_factory=dict, repr=False, compare=False)
     replies: dict[str, Reply] = field(default_factory=dict, repr=False, compare=False)
+    looks: dict[str, float] = field(default_factory=dict, repr=False, compare=False)
     made: dict[str, memoryview] = field(default_factory=dict, repr=False, compare=False)
     fence: Fence | Unfenced = field(default_factory=Unfenced)
     seen: Callable[[str], str] = unseen
@@ -144,6 +146,16 @@ class Desk:
             return None
         return word if word is not None and word.party == party else None
 
+    def _declined_lately(self, party: str) -> Refusal | None:
+        """`declined`, looked for once in a few seconds."""
+        now = self.watch.clock()
+        if now < self.looks.get(party, now):
+            return None
+        word = self.declined(party)
+        if word is None:
+            self.looks[party] = now + LOOK_EVERY
+        return word
+
     def refusal(self, party: str) -> str | None:
         """Why the party takes no part, as a word: its own refusal, or a hello that does not fit."""
         declined = self.declined(party)
@@ -162,7 +174,7 @@ class Desk:
         """
         found = {}
         for party in sorted(member.party_id for member in self.members):
-            declined = self.declined(party)
+            declined = self._declined_lately(party)
             if declined is not None:
                 subject = {"party": party, "reason": f"refused: {declined.reason}"}
                 self.ledger.append_once("party_refused", subject)
