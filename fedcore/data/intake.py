@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ Progress = Callable[[int, int], None]
 _BESIDE = {".csv", ".parquet", ".json", ".txt", ".md", ".yaml", ".yml", ".xml", ".html", ".pdf"}
 _NAMES = {"dicomdir", "thumbs.db", "desktop.ini"}
 _WORKER_BATCH = 64
+# Processes take seconds until they decode: they are started once so many files have shown that
+# decoding the rest in this one would take so many seconds.
+_SHOWN, WORTH_SECONDS = 8, 15.0
 
 
 @dataclass(frozen=True)
@@ -172,12 +176,28 @@ def _keep(file: FileId, reading: Reading, index: Index, cache: PixelCache) -> Kn
     return Known(file, reading.content, reading.verdict)
 
 
-def _read_all(folder: Path, files: list[FileId], recipe: Recipe, workers: int) -> Iterator[Reading]:
-    paths = [folder / file.path for file in files]
-    read = partial(read_file, recipe=recipe)
-    if workers < 2 or len(paths) < 2 * _WORKER_BATCH:
-        yield from map(read, paths)
-        return
+def _read_all(
+    folder: Path,
+    files: list[FileId],
+    recipe: Recipe,
+    workers: int,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Reading]:
+    paths, begun = [folder / file.path for file in files], clock()
+    read, waiting = partial(read_file, recipe=recipe), iter(paths)
+    for number, path in enumerate(waiting, start=1):
+        yield read(path)
+        left = (clock() - begun) / number * (len(paths) - number)
+        if workers > 1 and number >= _SHOWN and left > WORTH_SECONDS:
+            break
+    rest = list(waiting)
+    if rest:
+        yield from _read_together(rest, read, workers)
+
+
+def _read_together(
+    paths: list[Path], read: Callable[[Path], Reading], workers: int
+) -> Iterator[Reading]:
     # Spawned, not forked: the caller may hold threads and a GPU.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         waiting = iter(paths)

@@ -13,6 +13,7 @@ from data_story import dicom, noise, picture, task_file, two_classes, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedcore.data import intake
 from fedcore.data.cohort import open_cohort, survey_folder
 from fedcore.data.contract import contract_hash
 from fedcore.data.facts import Facts, Verdict
@@ -141,8 +142,18 @@ def test_progress_is_told_and_hidden_files_are_none(folder, tmp_path):
     assert told[-1] == (24, 24)
 
 
-def test_worker_processes_find_what_one_process_finds(tmp_path):
+def test_few_quick_files_are_not_worth_processes(tmp_path, monkeypatch):
+    def none(*_, **__):
+        raise AssertionError
+
+    monkeypatch.setattr(intake, "ProcessPoolExecutor", none)
     folder = two_classes(tmp_path / "data", 130)
+    assert open_cohort(folder, task_file(), tmp_path / "s", workers=2).patients == 130
+
+
+def test_worker_processes_find_what_one_process_finds(tmp_path, monkeypatch):
+    monkeypatch.setattr(intake, "WORTH_SECONDS", 0.0)
+    folder = two_classes(tmp_path / "data", 20)
     write(folder / "A" / "broken.png", b"\x89PNG\r\n\x1a\n")
     alone = open_cohort(folder, task_file(), tmp_path / "s1")
     helped = open_cohort(folder, task_file(), tmp_path / "s2", workers=2)
