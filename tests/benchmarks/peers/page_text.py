@@ -37,7 +37,8 @@ ONE_PROCESS = """\
 
 Flower's simulation (`run_simulation`, Ray, as many actors as cores), NVFlare's simulator (a
 process for each client, all at the same time, its default), and fedcore's `fedcore.simulation` over
-an exchange in memory or in a folder. In fedcore the loop over batches and the pass over the images
+an exchange in memory or in a folder, which need not survive a power cut (`flushed`: which does). In
+fedcore the loop over batches and the pass over the images
 are replaced, and nothing else: every message is signed, every model hashed and written once, every
 ledger kept.
 
