@@ -98,6 +98,14 @@ def test_a_reply_that_stands_counts_although_its_party_refused_later(tmp_path) -
     assert set(world.answers().values()) == {"replied"}
 
 
+def test_a_refusal_that_was_heard_counts_at_once(tmp_path) -> None:
+    world = ByHand(tmp_path)
+    world.open()
+    refuse(world, "2")
+    assert world.desk.declined("2") is not None
+    assert list(world.desk.hellos()) == ["1", "3"]
+
+
 @pytest.mark.parametrize("signer", ["3", "somebody"])
 def test_nobody_else_can_refuse_for_a_party_that_has_said_hello(signer, tmp_path) -> None:
     world = ByHand(tmp_path)

@@ -9,10 +9,9 @@ from fedcore.rounds.coordinator.desk import Desk
 from fedcore.rounds.coordinator.drawing import drawn
 from fedcore.rounds.coordinator.opening import note_welcomed
 from fedcore.rounds.messages import LATE, Combined, Invitation, ObjectRef, Reply
+from fedcore.rounds.terms import LOOK_EVERY
 
 REPLIED = "replied"
-# Seconds between two looks for a refusal while something else is waited for.
-LOOK_EVERY = 5.0
 
 
 def invite(desk: Desk, number: int, weights: ObjectRef) -> Invitation:

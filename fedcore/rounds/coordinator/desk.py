@@ -147,9 +147,9 @@ class Desk:
         return word if word is not None and word.party == party else None
 
     def _declined_lately(self, party: str) -> Refusal | None:
-        """`declined`, looked for once in a few seconds."""
-        now = self.watch.clock()
-        if now < self.looks.get(party, now):
+        """`declined`, looked for once in a few seconds; a word that was heard counts at once."""
+        now, heard = self.watch.clock(), keys.refusal(party, self.run) in self.memory
+        if not heard and now < self.looks.get(party, now):
             return None
         word = self.declined(party)
         if word is None:

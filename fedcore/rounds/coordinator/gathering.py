@@ -5,10 +5,11 @@ from __future__ import annotations
 from fedcore.errors import NotThere, Refused
 from fedcore.exchange import keys
 from fedcore.rounds.coordinator.admission import admission_of
-from fedcore.rounds.coordinator.asking import LOOK_EVERY, REPLIED, invitation_of, reply_of
+from fedcore.rounds.coordinator.asking import REPLIED, invitation_of, reply_of
 from fedcore.rounds.coordinator.desk import Desk
 from fedcore.rounds.coordinator.starting import start_of
 from fedcore.rounds.messages import TRAINING, WAITING, Combined
+from fedcore.rounds.terms import LOOK_EVERY
 
 
 def gather(desk: Desk, number: int, until: float | None = None) -> dict[str, str]:
