@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ from typing import BinaryIO
 
 from fedcore.audit import durable
 from fedcore.errors import Unreachable
-from fedcore.exchange.notes import jot, read_note
 from fedcore.exchange.passing import Passing
 from fedcore.exchange.s3_answers import TimedOut
 from fedcore.exchange.store import Busy
@@ -157,7 +157,7 @@ class Partial:
 
     def known(self, file: BinaryIO) -> Beginning:
         """How much of the object is there; nothing of any other object."""
-        note, size = read_note(self._note) or {}, file.seek(0, os.SEEK_END)
+        note, size = self._read_note(), file.seek(0, os.SEEK_END)
         etag, whole = note.get("etag"), note.get("size")
         ours = note.get("source") == self._source
         if ours and isinstance(etag, str) and isinstance(whole, int) and 0 < size <= whole:
@@ -186,7 +186,8 @@ class Partial:
         """Write down of which object the part is; a power cut may take that and no other note."""
         if opened.size > UNNOTED:
             note = {"source": self._source, "etag": opened.etag, "size": opened.size}
-            jot(self._note, note)
+            written = [json.dumps(note).encode()]
+            durable.write_part(self._note.parent, written, lasting=False).replace(self._note)
 
     def finish(self, file: BinaryIO) -> None:
         """Give the whole file its name."""
@@ -210,3 +211,10 @@ class Partial:
             if self._part.exists() and os.fstat(file.fileno()).st_size == 0:
                 self._part.unlink()
                 self._note.unlink(missing_ok=True)
+
+    def _read_note(self) -> dict[str, object]:
+        try:
+            note = json.loads(self._note.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return note if isinstance(note, dict) else {}
