@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -12,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from transfer_story import BODY, MIB, SENDER, child
+from transfer_story import BODY, MIB, SENDER, killed_in_the_second_part
 
 from fedcore.errors import Conflict, FedcoreError, InputError, NotThere, Unreachable
 from fedcore.exchange.reconnecting import Reconnecting
@@ -153,12 +152,7 @@ def test_a_completion_whose_answer_is_lost_sends_no_part_again(proxy, behind, di
 def test_a_sender_killed_in_the_middle_goes_on_with_the_next_part(
     proxy, behind, bucket, seaweedfs, direct, large, key
 ):
-    proxy.limit(12 * MIB)
-    sender = child(SENDER, proxy, bucket, seaweedfs, large, key)
-    proxy.wait_for(r"partNumber=2\b")
-    sender.send_signal(signal.SIGKILL)
-    sender.wait()
-    proxy.mend()
+    killed_in_the_second_part(SENDER, proxy, bucket, seaweedfs, large, key)
     assert not direct.exists(key)
     behind.put_file_once(key, large)
     assert proxy.seen(r"partNumber=1\b") == 1

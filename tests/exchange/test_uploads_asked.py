@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import signal
 import socket
 import time
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from transfer_story import BODY, MEMORY_SENDER, MIB, child
+from transfer_story import BODY, MEMORY_SENDER, MIB, killed_in_the_second_part
 
 from fedcore.errors import Conflict, Unreachable
 from fedcore.exchange import s3_parts
@@ -123,12 +122,7 @@ def test_a_large_body_in_memory_goes_on_where_the_exchange_went_away(proxy, behi
 def test_a_sender_killed_with_a_body_in_memory_leaves_no_object(
     proxy, behind, bucket, seaweedfs, direct, large, key
 ):
-    proxy.limit(12 * MIB)
-    sender = child(MEMORY_SENDER, proxy, bucket, seaweedfs, large, key)
-    proxy.wait_for(r"partNumber=2\b")
-    sender.send_signal(signal.SIGKILL)
-    sender.wait()
-    proxy.mend()
+    killed_in_the_second_part(MEMORY_SENDER, proxy, bucket, seaweedfs, large, key)
     assert not direct.exists(key)
     behind.put_once(key, BODY)
     assert direct.get(key) == BODY

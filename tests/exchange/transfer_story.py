@@ -42,3 +42,15 @@ def child(
         [sys.executable, "-c", script, proxy.endpoint, bucket, str(path), key],
         env={**os.environ, **seaweedfs.environ},
     )
+
+
+def killed_in_the_second_part(
+    script: str, proxy: FaultProxy, bucket: str, server: SeaweedFS, path: Path, key: str
+) -> None:
+    """Have a process send a body up a slow line, kill it in the middle, and mend the line."""
+    proxy.limit(12 * MIB)
+    sender = child(script, proxy, bucket, server, path, key)
+    proxy.wait_for(r"partNumber=2\b")
+    sender.kill()
+    sender.wait()
+    proxy.mend()
