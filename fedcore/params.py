@@ -10,11 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from fedcore.crew import GRAIN, Crew, Floats
 from fedcore.errors import Refused
 
 Array = npt.NDArray[np.generic]
@@ -23,8 +25,9 @@ Schema = dict[str, tuple[str, tuple[int, ...]]]
 # What BatchNorm gathers along the way, by the last part of the name: no gradient moves it.
 MEASURED = frozenset({"running_mean", "running_var"})
 STATISTICS = MEASURED | {"num_batches_tracked"}
-# So many numbers at a time stay in the processor's cache, as float64, too.
-BLOCK = 1 << 13
+# Bytes of arrays that are worked on together.
+TOGETHER = 16 << 20
+Named = TypeVar("Named", tuple[str, Array], tuple[str, Array, float])
 # SCAFFOLD's control variates stand under this prefix, beside the parameters that they belong to.
 CONTROL = "control/"
 
@@ -101,22 +104,19 @@ def scale(params: Mapping[str, Array], factor: float) -> Params:
 
 def norm(params: Mapping[str, Array]) -> float:
     """The L2 norm over all floating values, summed in float64."""
-    arrays = (params[name] for name in sorted(params))
-    return math.sqrt(sum(_squares(array) for array in arrays if is_float(array)))
+    return math.sqrt(sum(size for _, _, size in _squares(params, Crew)))
 
 
-def finite_norm(params: Mapping[str, Array], leaving_out: str) -> float:
+def finite_norm(
+    params: Mapping[str, Array], leaving_out: str, crew: Callable[[], Crew] = Crew
+) -> float:
     """`norm` of what does not begin with `leaving_out`, in the pass that looks for NaN.
 
     Raises `Refused` as `require_finite` does, of what is left out, too: what is not finite shows
     in its sum of squares.
     """
     squares: list[float] = []
-    for name in sorted(params):
-        array = params[name]
-        if not is_float(array):
-            continue
-        size = _squares(array)
+    for name, array, size in _squares(params, crew):
         if not math.isfinite(size):  # a sum of finite squares may be infinite, too
             require_finite({name: array})
         if not name.startswith(leaving_out):
@@ -124,17 +124,51 @@ def finite_norm(params: Mapping[str, Array], leaving_out: str) -> float:
     return math.sqrt(sum(squares))
 
 
-def _squares(array: Array) -> float:
-    """The sum of squares in float64, block by block to stay in the cache."""
-    flat = np.ascontiguousarray(array).reshape(-1)
-    wide = np.empty(min(len(flat), BLOCK), np.float64)
-    total = 0.0
-    for start in range(0, len(flat), BLOCK):
-        part = flat[start : start + BLOCK]
-        block = wide[: len(part)]
-        block[:] = part
-        total += float(np.dot(block, block))
-    return total
+def _squares(
+    params: Mapping[str, Array], crew: Callable[[], Crew]
+) -> Iterator[tuple[str, Array, float]]:
+    """Of each floating array, names sorted, the sum of squares in float64."""
+    arrays = ((name, params[name]) for name in sorted(params))
+    with crew() as at_work:
+        for some in some_at_a_time((one, array) for one, array in arrays if is_float(array)):
+            sums = _sums_of_squares([array for _, array in some], at_work)
+            yield from ((*one, size) for one, size in zip(some, sums, strict=True))
+
+
+def _sums_of_squares(arrays: Sequence[Array], crew: Crew) -> list[float]:
+    """Of each piece, then of these in their order: the same for any number of threads."""
+    flat = [np.ascontiguousarray(array).reshape(-1) for array in arrays]
+    found = [[0.0] * -(-len(one) // GRAIN) for one in flat]
+
+    def add(place: int, part: slice, room: Floats) -> None:
+        room[:] = flat[place][part]
+        count = len(room) // GRAIN
+        pieces, rest = room[: count * GRAIN].reshape(count, GRAIN), room[count * GRAIN :]
+        first = part.start // GRAIN
+        found[place][first : first + count] = np.vecdot(pieces, pieces).tolist()
+        if len(rest):
+            found[place][first + count] = float(np.dot(rest, rest))
+
+    crew.each_block([len(one) for one in flat], add)
+    return [sum(one) for one in found]
+
+
+def some_at_a_time(named: Iterable[Named]) -> Iterator[list[Named]]:
+    """What comes as name, array and more, so much of it together that it is worth some threads.
+
+    At most `TOGETHER` bytes or one array of it are held, as arrays may be made when they are asked
+    for.
+    """
+    some: list[Named] = []
+    size = 0
+    for one in named:
+        if some and size + one[1].nbytes > TOGETHER:
+            yield some
+            some, size = [], 0
+        some.append(one)
+        size += one[1].nbytes
+    if some:
+        yield some
 
 
 def clip(params: Mapping[str, Array], max_norm: float | None) -> Params:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -36,14 +36,17 @@ class Normalised(Summed):
     def add(self, contribution: Contribution) -> None:
         """See `Rule`."""
         unit = self._unit = self._unit or contribution.normaliser
-        weight, update = contribution.weight, contribution.update
         length: Array = np.array(contribution.normaliser / unit)
-        for name, array in update.items():
-            if is_learned(name, array):
-                self._mean.add({name: array}, weight, unit / contribution.normaliser)
-                self._lengths.add({name: length}, weight)
-            else:
-                self._mean.add({name: array}, weight)
+        lengths: Params = {}
+
+        def shortened() -> Iterator[tuple[str, Array, float]]:
+            for name, array in contribution.update.items():
+                if is_learned(name, array):
+                    lengths[name] = length
+                yield name, array, unit / contribution.normaliser if name in lengths else 1.0
+
+        self._mean.add_each(shortened(), contribution.weight)
+        self._lengths.add(lengths, contribution.weight)
 
     def partial(self) -> Partial:
         """See `Summing`; the sums are relative to the group's first normaliser."""
