@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from typing import Self
 
@@ -55,13 +56,13 @@ class Crew:
         """`act` on each block of flat arrays of these `sizes`.
 
         Blocks begin at multiples of `GRAIN` and are taken in order by whoever is free. What `act`
-        raises is raised here, once all have stopped.
+        raises is raised here, once all have stopped. numpy's error state is the caller's.
         """
         hands = max(1, min(self._cores, sum(sizes) // self._share))
         block = self._block_of(sum(sizes), hands)
         blocks = iter(list(_blocks(sizes, block)))  # shared: nobody is given what another has
         work = partial(self._work, blocks, min(block, max(sizes, default=0)), act)
-        others = [self._threads().submit(work, one) for one in range(1, hands)]
+        others = [self._threads().submit(copy_context().run, work, one) for one in range(1, hands)]
         try:
             work(0)
         finally:

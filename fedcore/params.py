@@ -11,11 +11,11 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from fedcore.blocks import Blocks, blocks_of, some_at_a_time
 from fedcore.crew import GRAIN, Crew, Floats
 from fedcore.errors import Refused
 
@@ -25,9 +25,6 @@ Schema = dict[str, tuple[str, tuple[int, ...]]]
 # What BatchNorm gathers along the way, by the last part of the name: no gradient moves it.
 MEASURED = frozenset({"running_mean", "running_var"})
 STATISTICS = MEASURED | {"num_batches_tracked"}
-# Bytes of arrays that are worked on together.
-TOGETHER = 16 << 20
-Named = TypeVar("Named", tuple[str, Array], tuple[str, Array, float])
 # SCAFFOLD's control variates stand under this prefix, beside the parameters that they belong to.
 CONTROL = "control/"
 
@@ -58,12 +55,12 @@ def require_finite(params: Mapping[str, Array]) -> None:
             raise Refused("not_finite", f"{name} holds NaN or infinity")
 
 
-def is_float(array: Array) -> bool:
+def is_float(array: Array | Blocks) -> bool:
     """Whether an array takes part in the algebra (floating) or is carried along (integer)."""
     return bool(np.issubdtype(array.dtype, np.floating))
 
 
-def is_learned(name: str, array: Array) -> bool:
+def is_learned(name: str, array: Array | Blocks) -> bool:
     """Whether gradients move it: floating, and none of BatchNorm's running statistics.
 
     The coordinator has no network to ask, so the statistics are known by torch's names for them.
@@ -116,9 +113,9 @@ def finite_norm(
     in its sum of squares.
     """
     squares: list[float] = []
-    for name, array, size in _squares(params, crew):
+    for name, blocks, size in _squares(params, crew):
         if not math.isfinite(size):  # a sum of finite squares may be infinite, too
-            require_finite({name: array})
+            require_finite({name: blocks.whole()})
         if not name.startswith(leaving_out):
             squares.append(size)
     return math.sqrt(sum(squares))
@@ -126,49 +123,31 @@ def finite_norm(
 
 def _squares(
     params: Mapping[str, Array], crew: Callable[[], Crew]
-) -> Iterator[tuple[str, Array, float]]:
+) -> Iterator[tuple[str, Blocks, float]]:
     """Of each floating array, names sorted, the sum of squares in float64."""
-    arrays = ((name, params[name]) for name in sorted(params))
+    arrays = ((name, blocks_of(params, name)) for name in sorted(params))
     with crew() as at_work:
-        for some in some_at_a_time((one, array) for one, array in arrays if is_float(array)):
-            sums = _sums_of_squares([array for _, array in some], at_work)
+        for some in some_at_a_time((name, one) for name, one in arrays if is_float(one)):
+            sums = _sums_of_squares([one for _, one in some], at_work)
             yield from ((*one, size) for one, size in zip(some, sums, strict=True))
 
 
-def _sums_of_squares(arrays: Sequence[Array], crew: Crew) -> list[float]:
+def _sums_of_squares(arrays: Sequence[Blocks], crew: Crew) -> list[float]:
     """Of each piece, then of these in their order: the same for any number of threads."""
-    flat = [np.ascontiguousarray(array).reshape(-1) for array in arrays]
-    found = [[0.0] * -(-len(one) // GRAIN) for one in flat]
+    sizes = [one.size for one in arrays]
+    found = [[0.0] * -(-size // GRAIN) for size in sizes]
 
     def add(place: int, part: slice, room: Floats) -> None:
-        room[:] = flat[place][part]
-        count = len(room) // GRAIN
+        room[:] = arrays[place].read(part)
+        count, first = len(room) // GRAIN, part.start // GRAIN
         pieces, rest = room[: count * GRAIN].reshape(count, GRAIN), room[count * GRAIN :]
-        first = part.start // GRAIN
-        found[place][first : first + count] = np.vecdot(pieces, pieces).tolist()
+        with np.errstate(over="ignore"):
+            found[place][first : first + count] = np.vecdot(pieces, pieces).tolist()
         if len(rest):
             found[place][first + count] = float(np.dot(rest, rest))
 
-    crew.each_block([len(one) for one in flat], add)
+    crew.each_block(sizes, add)
     return [sum(one) for one in found]
-
-
-def some_at_a_time(named: Iterable[Named]) -> Iterator[list[Named]]:
-    """What comes as name, array and more, so much of it together that it is worth some threads.
-
-    At most `TOGETHER` bytes or one array of it are held, as arrays may be made when they are asked
-    for.
-    """
-    some: list[Named] = []
-    size = 0
-    for one in named:
-        if some and size + one[1].nbytes > TOGETHER:
-            yield some
-            some, size = [], 0
-        some.append(one)
-        size += one[1].nbytes
-    if some:
-        yield some
 
 
 def clip(params: Mapping[str, Array], max_norm: float | None) -> Params:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from fedcore.blocks import Blocks, blocks_of, some_at_a_time
 from fedcore.crew import Crew, Floats
 from fedcore.errors import QuorumNotMet, Refused
-from fedcore.params import Array, Params, some_at_a_time
+from fedcore.params import Array, Params
 
 # Before a name: its total weight, its dtype.
 TOTAL, KIND = "total/", "kind/"
@@ -33,14 +34,14 @@ class WeightedMean:
 
     def add(self, update: Mapping[str, Array], weight: float, factor: float = 1.0) -> None:
         """Take `factor * update` in; `weight` > 0. The update is not kept."""
-        self.add_each(((name, array, factor) for name, array in update.items()), weight)
+        self.add_each(((name, blocks_of(update, name), factor) for name in update), weight)
 
-    def add_each(self, arrays: Iterable[tuple[str, Array, float]], weight: float) -> None:
+    def add_each(self, arrays: Iterable[tuple[str, Blocks, float]], weight: float) -> None:
         """As `add`, of arrays that come with their names and a factor of their own."""
         for some in some_at_a_time(arrays):
             self._add_some(some, weight)
 
-    def _add_some(self, arrays: list[tuple[str, Array, float]], weight: float) -> None:
+    def _add_some(self, arrays: list[tuple[str, Blocks, float]], weight: float) -> None:
         for name, array, _ in arrays:
             if name not in self._sums:
                 self._kinds[name], self._totals[name] = array.dtype, 0.0
@@ -70,7 +71,7 @@ class WeightedMean:
             self._sums[name] = np.zeros(sums.shape, np.float64)
         if sums.shape != self._sums[name].shape:
             raise Refused("shape", f"{name}: {sums.shape} against {self._sums[name].shape}")
-        self._multiply_add([(name, sums, factor)])
+        self._multiply_add([(name, Blocks.of(sums), factor)])
         self._totals[name] += float(notes[TOTAL + name])
 
     def result(self) -> Params:
@@ -86,20 +87,17 @@ class WeightedMean:
             for name in list(self._sums)
         }
 
-    def _multiply_add(self, arrays: Sequence[tuple[str, Array, float]]) -> None:
-        """`sums += factor * array` of each, block by block to stay in the cache."""
-        work = [
-            (self._sums[name].reshape(-1), np.ascontiguousarray(array).reshape(-1), factor)
-            for name, array, factor in arrays
-        ]
+    def _multiply_add(self, arrays: Sequence[tuple[str, Blocks, float]]) -> None:
+        """`sums += factor * array` of each, block by block."""
+        sums = [self._sums[name].reshape(-1) for name, _, _ in arrays]
 
         def add(place: int, part: slice, room: Floats) -> None:
-            into, source, factor = work[place]
-            room[:] = source[part]
+            _, source, factor = arrays[place]
+            room[:] = source.read(part)
             room *= factor
-            into[part] += room
+            sums[place][part] += room
 
-        self._crew.each_block([len(into) for into, _, _ in work], add)
+        self._crew.each_block([len(one) for one in sums], add)
 
 
 def rounded(values: Array, kind: np.dtype[np.generic]) -> Array:

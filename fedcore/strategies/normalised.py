@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from fedcore.blocks import Blocks, blocks_of
 from fedcore.params import Array, Params, is_learned, scale
 from fedcore.strategies.mean import TOTAL, WeightedMean
 from fedcore.strategies.rule import Contribution, Step
@@ -39,11 +40,12 @@ class Normalised(Summed):
         length: Array = np.array(contribution.normaliser / unit)
         lengths: Params = {}
 
-        def shortened() -> Iterator[tuple[str, Array, float]]:
-            for name, array in contribution.update.items():
-                if is_learned(name, array):
+        def shortened() -> Iterator[tuple[str, Blocks, float]]:
+            for name in contribution.update:
+                blocks = blocks_of(contribution.update, name)
+                if is_learned(name, blocks):
                     lengths[name] = length
-                yield name, array, unit / contribution.normaliser if name in lengths else 1.0
+                yield name, blocks, unit / contribution.normaliser if name in lengths else 1.0
 
         self._mean.add_each(shortened(), contribution.weight)
         self._lengths.add(lengths, contribution.weight)
