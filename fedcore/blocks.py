@@ -52,9 +52,16 @@ class InBlocks(Protocol):
 Named = TypeVar("Named", tuple[str, Blocks], tuple[str, Blocks, float])
 
 
-def blocks_of(params: Mapping[str, npt.NDArray[np.generic]], name: str) -> Blocks:
-    """One of the arrays, to be read block by block."""
-    return params.blocks(name) if isinstance(params, InBlocks) else Blocks.of(params[name])
+def in_blocks(
+    params: Mapping[str, npt.NDArray[np.generic]], names: Iterable[str] | None = None
+) -> Iterator[tuple[str, Blocks]]:
+    """Name and array, to be read block by block; all in their order, or the `names`."""
+    wanted = params if names is None else names
+    if isinstance(
+        params, InBlocks
+    ):  # asked once, because it takes as long as adding 100,000 numbers
+        return ((name, params.blocks(name)) for name in wanted)
+    return ((name, Blocks.of(params[name])) for name in wanted)
 
 
 def some_at_a_time(named: Iterable[Named]) -> Iterator[list[Named]]:

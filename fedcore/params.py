@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from fedcore.blocks import Blocks, blocks_of, some_at_a_time
+from fedcore.blocks import Blocks, in_blocks, some_at_a_time
 from fedcore.crew import GRAIN, Crew, Floats
 from fedcore.errors import Refused
 
@@ -125,7 +125,7 @@ def _squares(
     params: Mapping[str, Array], crew: Callable[[], Crew]
 ) -> Iterator[tuple[str, Blocks, float]]:
     """Of each floating array, names sorted, the sum of squares in float64."""
-    arrays = ((name, blocks_of(params, name)) for name in sorted(params))
+    arrays = in_blocks(params, sorted(params))
     with crew() as at_work:
         for some in some_at_a_time((name, one) for name, one in arrays if is_float(one)):
             sums = _sums_of_squares([one for _, one in some], at_work)

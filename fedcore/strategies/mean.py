@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from fedcore.blocks import Blocks, blocks_of, some_at_a_time
+from fedcore.blocks import Blocks, in_blocks, some_at_a_time
 from fedcore.crew import Crew, Floats
 from fedcore.errors import QuorumNotMet, Refused
 from fedcore.params import Array, Params
@@ -34,7 +34,7 @@ class WeightedMean:
 
     def add(self, update: Mapping[str, Array], weight: float, factor: float = 1.0) -> None:
         """Take `factor * update` in; `weight` > 0. The update is not kept."""
-        self.add_each(((name, blocks_of(update, name), factor) for name in update), weight)
+        self.add_each(((*one, factor) for one in in_blocks(update)), weight)
 
     def add_each(self, arrays: Iterable[tuple[str, Blocks, float]], weight: float) -> None:
         """As `add`, of arrays that come with their names and a factor of their own."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from fedcore.blocks import Blocks, blocks_of
+from fedcore.blocks import Blocks, in_blocks
 from fedcore.params import Array, Params, is_learned, scale
 from fedcore.strategies.mean import TOTAL, WeightedMean
 from fedcore.strategies.rule import Contribution, Step
@@ -41,8 +41,7 @@ class Normalised(Summed):
         lengths: Params = {}
 
         def shortened() -> Iterator[tuple[str, Blocks, float]]:
-            for name in contribution.update:
-                blocks = blocks_of(contribution.update, name)
+            for name, blocks in in_blocks(contribution.update):
                 if is_learned(name, blocks):
                     lengths[name] = length
                 yield name, blocks, unit / contribution.normaliser if name in lengths else 1.0
