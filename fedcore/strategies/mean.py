@@ -82,10 +82,19 @@ class WeightedMean:
         """
         if not self._sums:
             raise QuorumNotMet("no update was admitted, so there is nothing to combine")
-        return {
-            name: rounded(self._sums.pop(name) / self._totals[name], self._kinds[name])
-            for name in list(self._sums)
-        }
+        return {name: self._mean_of(name) for name in list(self._sums)}
+
+    def _mean_of(self, name: str) -> Array:
+        sums, total, kind = self._sums.pop(name), self._totals[name], self._kinds[name]
+        mean = np.empty(sums.shape, kind)
+        source, into = sums.reshape(-1), mean.reshape(-1)
+
+        def divide(_: int, part: slice, room: Floats) -> None:
+            np.divide(source[part], total, out=room)
+            into[part] = rounded(room, kind)
+
+        self._crew.each_block([sums.size], divide)
+        return mean
 
     def _multiply_add(self, arrays: Sequence[tuple[str, Blocks, float]]) -> None:
         """`sums += factor * array` of each, block by block."""
