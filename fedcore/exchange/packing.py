@@ -23,16 +23,10 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
+from fedcore.blocks import Blocks
 from fedcore.errors import Refused
-from fedcore.exchange.rounding import (
-    SCALE,
-    Bench,
-    from_bytes,
-    from_halves,
-    rows_of,
-    to_bytes,
-    to_halves,
-)
+from fedcore.exchange.rounding import SCALE, Bench, rows_of, to_bytes, to_halves
+from fedcore.exchange.unpacking import from_bytes, from_halves, from_largest
 from fedcore.params import CONTROL, Array, Params, Schema, is_learned
 
 INDEX, VALUE = ":index", ":value"
@@ -78,14 +72,23 @@ class Unpacked(Mapping[str, Array]):
 
     def __getitem__(self, name: str) -> Array:
         """The array as the receiver uses it; `KeyError` for a name that is not there."""
+        if self._codec == "float32" or not _is_packed(name, self._expected[name][0]):
+            return self._packed[name]
+        return self.blocks(name).whole()
+
+    def blocks(self, name: str) -> Blocks:
+        """The array, read block by block, so that it need never be in memory whole."""
         dtype, shape = self._expected[name]
         if self._codec == "float32" or not _is_packed(name, dtype):
-            return self._packed[name]
+            return Blocks.of(self._packed[name])
         if self._codec == "bfloat16":
-            return from_halves(self._packed[name])
-        if self._codec == "int8":
-            return from_bytes(self._packed[name], self._packed[name + SCALE])
-        return _from_largest(name, self._packed[name + INDEX], self._packed[name + VALUE], shape)
+            read = from_halves(self._packed[name])
+        elif self._codec == "int8":
+            read = from_bytes(self._packed[name], self._packed[name + SCALE])
+        else:
+            index, values = self._packed[name + INDEX], self._packed[name + VALUE]
+            read = from_largest(name, index, values, math.prod(shape))
+        return Blocks(np.dtype(np.float32), tuple(shape), read)
 
     def __iter__(self) -> Iterator[str]:
         """The names, sorted."""
@@ -195,12 +198,3 @@ def _chosen(sizes: Floats, count: int) -> npt.NDArray[np.int64]:
     above = np.flatnonzero(sizes > least)
     equal = np.flatnonzero(sizes == least)[: count - len(above)]
     return np.sort(np.concatenate([above, equal]))
-
-
-def _from_largest(name: str, index: Array, values: Array, shape: tuple[int, ...]) -> Array:
-    places = index.astype(np.int64)
-    if len(places) and (places[-1] >= math.prod(shape) or (np.diff(places) <= 0).any()):
-        raise Refused("index", f"{name[:80]}: places that are not sorted, twice, or beyond the end")
-    whole = np.zeros(math.prod(shape), np.float32)
-    whole[places] = values
-    return whole.reshape(shape)

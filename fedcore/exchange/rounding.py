@@ -69,13 +69,6 @@ def _rounded(bits: Words, bench: Bench) -> Words:
     return sums
 
 
-def from_halves(halves: Array) -> Array:
-    """The numbers that halves stand for, in float32."""
-    bits = halves.astype(np.uint32)
-    bits <<= 16
-    return bits.view(np.float32)
-
-
 def to_bytes(name: str, array: Array, bench: Bench) -> Params:
     """Steps of -127 to 127, and the size of a step for each row."""
     rows = _in_rows(np.ascontiguousarray(array, np.float32))
@@ -110,15 +103,6 @@ def _steps(rows: Floats, inverse: Floats, bench: Bench) -> Floats:
     values += added
     np.floor(values, out=values)
     return np.clip(values, -MOST, MOST, out=values)
-
-
-def from_bytes(steps: Array, scales: Array) -> Array:
-    """The numbers that steps and scales stand for, in float32."""
-    values = steps.astype(np.float32)
-    rows = _in_rows(values)
-    with np.errstate(invalid="ignore"):  # an infinite scale gives no number, and is refused
-        np.multiply(rows, scales[:, np.newaxis], out=rows)
-    return values
 
 
 def _in_rows(array: Floats) -> Floats:
