@@ -39,7 +39,7 @@ from flows.worker.coordinator import MEMORY  # noqa: E402
 PAGE = HERE.parents[1] / "docs" / "results-costs.md"
 PARTIES = (2, 8, 16, 64)
 LOOK_SECONDS = 0.1
-LIMIT = 300.0  # seconds for a training
+LIMIT = 900.0  # seconds for a training
 FLOOR = """
 import flows.worker.coordinator_process, flows.deployed_training
 print(next(one for one in open("/proc/self/status") if one.startswith("VmRSS")).split()[1])

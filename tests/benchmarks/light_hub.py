@@ -28,6 +28,7 @@ from worker_story import api  # noqa: E402
 
 from fedcore.config.task import TaskFile  # noqa: E402
 from fedcore.exchange.opening import open_store  # noqa: E402
+from fedcore.exchange.s3_users import create_party_user  # noqa: E402
 from fedcore.exchange.store import ObjectStore  # noqa: E402
 from flows.hub import pools, registry  # noqa: E402
 from flows.hub.home import Hub  # noqa: E402
@@ -86,15 +87,18 @@ class LightHub:
 
     def join(self, names: Sequence[str]) -> None:
         """Let parties of these ids be known at the hub and at Prefect."""
+        place = self.hub.exchange
         for number, name in enumerate(names):
+            user = create_party_user(
+                place.location, self.hub.exchange_environ(), place.bucket, name
+            )
             entry = PartyEntry(
                 party_id=name,
                 role="host" if number else "guest",
                 serial=1,
                 mark="0" * 32,
                 status="joined",
-                own_exchange=False,
-                access_key="given",
+                access_key=user.access_key,
                 public_key=key_of(name).public,
                 known_serial=1,
             )
