@@ -22,7 +22,7 @@ from fedcore.rounds.statistics_messages import PooledStatistics
 M = TypeVar("M", bound=Section)
 # What the coordinator says of every party by itself, and how large that may be: for ten thousand.
 OF_ALL_PARTIES = (Combined, End, GroupSum, PooledStatistics, Record)
-MAX_OF_ALL = 64 << 20
+MAX_OF_ALL = 512 << 20
 TRIES = 2
 ROUND = re.compile(r"/rounds/(\d{5})/[^/]+$")
 

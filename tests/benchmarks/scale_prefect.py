@@ -1,17 +1,20 @@
-"""What Prefect is asked in a round, and how much a server with SQLite answers.
+"""What Prefect costs in a round, and how much a hub's server with SQLite takes.
 
-A Prefect server of its own with a counter before its door, the real command with a tiny network,
-and its own events once more, with other ids, as fast as the server takes them.
+The real command with a tiny network over a Prefect server of its own; then the events of one of its
+task runs, with other ids, sent to a hub's Prefect by a party, as fast as it takes them.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections import Counter
@@ -19,6 +22,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -27,14 +31,22 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE / "peers"), str(HERE.parent), str(HERE.parents[1])]
 
 import many_rounds  # noqa: E402
+import scale_hub  # noqa: E402
 from command_story import until  # noqa: E402
-from scale_exchange import processor  # noqa: E402
+from scale_hub import processor  # noqa: E402
 from servers import free_ports  # noqa: E402
+
+from flows.hub import pools  # noqa: E402
+from flows.hub.home import Hub  # noqa: E402
+from flows.hub.prefect_users import add_user  # noqa: E402
 
 WARM_UP = 2
 BATCH = 100  # events that a deployed process sends at once
 LINES = 4  # side by side
 PATIENCE = 240.0
+IDLE_SECONDS = 5.0
+NAME = "a"
+FLOW_RUN = re.compile(r"prefect\.flow-run\.([0-9a-f-]{36})")
 
 
 @dataclass(frozen=True)
@@ -67,9 +79,13 @@ class Round:
 
 @dataclass(frozen=True)
 class Rates:
-    """What a server with SQLite takes: plain requests, and task runs until they are written."""
+    """Of a hub's Prefect with SQLite: CPU seconds of a question, an idle second, a task run.
 
-    requests: float
+    And how many task runs a second it wrote down, each with a log line.
+    """
+
+    poll: float
+    idle: float
     task_runs: float
     processor: float
 
@@ -117,7 +133,7 @@ def command(folder: Path, server: Server, parties: int, rounds: int) -> Round:
     looks, more = [], []
     for seen in many_rounds.watched(site):
         looks.append(replace(seen, rows=many_rounds.rows_of(server.database)))
-        more.append((processor(server.pid), server.requests))
+        more.append((processor((server.pid,)), server.requests))
     if site.wait() != 0:
         sys.exit(site.printed)
     start = next(at for at, seen in enumerate(looks) if seen.rounds > WARM_UP)
@@ -126,7 +142,7 @@ def command(folder: Path, server: Server, parties: int, rounds: int) -> Round:
     each = 1 / (last.rounds - first.rounds)
     used = {one: (last.processor[one] - first.processor[one]) * each for one in last.processor}
     return Round(
-        used["a party"],
+        used["parties"],
         used["coordinator"],
         (more[end][0] - more[start][0]) * each,
         (more[end][1] - more[start][1]) * each,
@@ -134,31 +150,78 @@ def command(folder: Path, server: Server, parties: int, rounds: int) -> Round:
     )
 
 
-def rates(server: Server, count: int) -> Rates:
-    """How much the server takes, `count` task runs long; it holds some of a command already."""
-    url = f"{server.url}/flow_runs/filter"
-    begun = time.monotonic()
-    with ThreadPoolExecutor(LINES) as lines:
-        list(lines.map(lambda _: post(url, {"limit": 1}), range(count)))
-    plain = count / (time.monotonic() - begun)
-    events = list(again(server.database, count))
-    before, begun, used = written(server), time.monotonic(), processor(server.pid)
-    batches = [events[at : at + BATCH] for at in range(0, len(events), BATCH)]
-    with ThreadPoolExecutor(LINES) as lines:
-        list(lines.map(lambda batch: post(f"{server.url}/events", batch), batches))
-    until(lambda: written(server) >= before + count, "task runs", PATIENCE / 4, 0.1)
-    took = time.monotonic() - begun
-    return Rates(plain, count / took, (processor(server.pid) - used) / count)
+def rates(source: Path, count: int) -> Rates:
+    """What a hub's own Prefect takes from a party: `count` task runs, and its worker's questions.
+
+    The task runs are one of the command's, whose database `source` is, as if of another flow run.
+    """
+    with scale_hub.prefect() as (hub, pid):
+        party = Party.joined(hub)
+        body = {"flow_runs": {"id": {"any_": [party.flow_run]}}}
+        pool, used = f"work_pools/{party.pool}/workers/heartbeat", processor((pid,))
+        for _ in range(count // 4):
+            party.post(pool, {"name": "worker", "heartbeat_interval_seconds": 4})
+            party.post("flow_runs/filter", body)
+        asked = (processor((pid,)) - used) / (2 * (count // 4))
+        used = processor((pid,))
+        threading.Event().wait(IDLE_SECONDS)
+        idle = (processor((pid,)) - used) / IDLE_SECONDS
+        events = list(again(source, count, party.flow_run))
+        begun, used = time.monotonic(), processor((pid,))
+        batches = [events[at : at + BATCH] for at in range(0, len(events), BATCH)]
+        with ThreadPoolExecutor(LINES) as lines:
+            list(lines.map(lambda batch: party.post("events", batch), batches))
+        for at in range(0, count, BATCH):
+            party.post("logs", [party.line] * len(events[at : at + BATCH]))
+        until(lambda: written(hub.home / "prefect" / "prefect.db") >= count, "task runs", 240, 0.1)
+        took = time.monotonic() - begun
+        return Rates(asked, idle, count / took, (processor((pid,)) - used) / count)
 
 
-def written(server: Server) -> int:
-    """Task runs in the database that have ended."""
-    with sqlite3.connect(f"file:{server.database}?mode=ro", uri=True, timeout=20) as lines:
+@dataclass(frozen=True)
+class Party:
+    """A party at a hub's Prefect: its credential, its pool and a flow run in it."""
+
+    url: str
+    credential: str
+    pool: str
+    flow_run: str
+
+    @classmethod
+    def joined(cls, hub: Hub) -> Party:
+        """A new party, with a flow run that is scheduled."""
+        pools.ensure_pools(hub.prefect_environ(), (NAME,))
+        pool = pools.party_pool(NAME)
+        with pools.connected(hub.prefect_environ()) as api:
+            flow = api.create_flow_from_name("party-session")
+            deployment = api.create_deployment(flow, "a session", work_pool_name=pool)
+            flow_run = api.create_flow_run_from_deployment(deployment)
+        return cls(hub.prefect_url, add_user(hub, NAME), pool, str(flow_run.id))
+
+    @property
+    def line(self) -> dict[str, object]:
+        """A log line of the flow run."""
+        now = datetime.now(UTC).isoformat()
+        told = {"name": "prefect.flow_runs", "level": 20, "timestamp": now}
+        return {**told, "message": "round 1: trained", "flow_run_id": self.flow_run}
+
+    def post(self, path: str, body: object) -> None:
+        """Ask, and wait for the answer."""
+        shown = base64.b64encode(self.credential.encode()).decode()
+        words = {"Content-Type": "application/json", "Authorization": f"Basic {shown}"}
+        request = urllib.request.Request(f"{self.url}/{path}", json.dumps(body).encode(), words)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            answer.read()
+
+
+def written(database: Path) -> int:
+    """Task runs in a database that have ended."""
+    with sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=20) as lines:
         (found,) = lines.execute("select count(*) from task_run where state_type = 'COMPLETED'")
         return int(found[0])
 
 
-def again(database: Path, count: int) -> Iterator[dict[str, Any]]:
+def again(database: Path, count: int, flow_run: str) -> Iterator[dict[str, Any]]:
     """The events of one task run of the command, as if of `count` others."""
     query = "select id, occurred, event, resource, related, payload, resource_id from events"
     query += " where event like 'prefect.task-run.%' order by occurred"
@@ -167,6 +230,7 @@ def again(database: Path, count: int) -> Iterator[dict[str, Any]]:
     ended = next(row[-1] for row in rows if row[2].endswith("Completed"))
     kept = [row for row in rows if row[-1] == ended]
     task_run = ended.rpartition(".")[2]
+    standing = next(found[1] for row in kept if (found := FLOW_RUN.search(row[4])))
     for _ in range(count):
         other = str(uuid4())
         for _, occurred, event, resource, related, payload, _ in kept:
@@ -176,18 +240,15 @@ def again(database: Path, count: int) -> Iterator[dict[str, Any]]:
                 "id": str(uuid4()),
             }
             parts = {"resource": resource, "related": related, "payload": payload}
-            texts = {name: text.replace(task_run, other) for name, text in parts.items()}
+            texts = {
+                name: text.replace(task_run, other).replace(standing, flow_run)
+                for name, text in parts.items()
+            }
             found = {name: json.loads(text) for name, text in texts.items()}
+            found["related"] = [one for one in found["related"] if flow_run in str(one)]
             # Of a flow run's task runs no two may share this.
             found["payload"]["task_run"]["dynamic_key"] = other
             yield body | found
-
-
-def post(url: str, body: object) -> None:
-    words = {"Content-Type": "application/json"}
-    request = urllib.request.Request(url, json.dumps(body).encode(), words)
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        answer.read()
 
 
 def measured(few: int, many: int, rounds: int, count: int) -> tuple[Round, Round, Rates]:
@@ -195,7 +256,7 @@ def measured(few: int, many: int, rounds: int, count: int) -> tuple[Round, Round
     safe = tempfile.TemporaryDirectory(prefix="scale-", ignore_cleanup_errors=True)
     with safe as name, prefect(Path(name) / "server") as server:
         found = [command(Path(name) / str(one), server, one, rounds) for one in (few, many)]
-        rate = rates(server, count)
+        rate = rates(server.database, count)
     return found[0], found[1], rate
 
 
