@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -39,7 +41,9 @@ def measured(place: Path) -> Raw:
 
     def once(name: str, act: Callable[[], Any]) -> None:
         if name not in raw:
+            begun = time.monotonic()
             saved(place, raw, name, _plain(act()))
+            print(f"{name}: {time.monotonic() - begun:.0f} s", file=sys.stderr)
 
     once("load before", lambda: os.getloadavg()[0])
     once("work", lambda: scale_rounds.work(20))
@@ -69,15 +73,13 @@ def _over_s3(exchange: scale_hub.Exchange, once: Once) -> None:
         count = 2 if parties > MANY else 3
         once(f"run {parties}", lambda p=parties, c=count: rounds(p, c, "resnet18", exchange))
     for kind, parties in OTHERS:
-        once(f"run {kind}", lambda p=parties, k=kind: rounds(p, 3, k, exchange))
+        once(f"run {kind}", lambda p=parties, k=kind: rounds(p, 2, k, exchange))
     once("run slow", lambda: rounds(SLOW_PARTIES, 2, "resnet18", exchange, line=SLOW))
 
 
 def _prefect() -> Raw:
-    few, many, rates = scale_prefect.measured(2, 6, 8, 600)
-    rounds = {"few": few, "many": many}
-    found = {name: {**vars(one), "rows": dict(one.rows)} for name, one in rounds.items()}
-    return {**found, "rates": asdict(rates)}
+    few, many, rates = scale_prefect.measured(2, 6, 24, 600)
+    return {"few": asdict(few), "many": asdict(many), "rates": asdict(rates)}
 
 
 def _plain(found: Any) -> Any:
@@ -126,8 +128,7 @@ def constants(raw: Raw) -> Constants:
 def _of_prefect(raw: Raw) -> dict[str, float]:
     few, many, rates = raw["few"], raw["many"], raw["rates"]
     between = {"few": 2, "many": 6}
-    runs = [one["rows"]["task_run"] for one in (few, many)]
-    tasks_party, tasks_round = map(round, line(*runs, **between))  # rounds are cut at looks
+    tasks_party, tasks_round = line(few["task_runs"], many["task_runs"], **between)
     return {
         "party": line(few["parties"], many["parties"], **between)[0],
         "coordinator": line(few["coordinator"], many["coordinator"], **between)[0],

@@ -18,7 +18,6 @@ WAITS = 2  # a party waits for the new model and for the next invitation
 HALF = 0.5  # of a resource's cores, what looks take at most from all else
 FLOAT64 = 2.0  # a group's sum against an update in float32
 POLLS = 1 / 4 + 1 / 5  # a second, of a hospital's worker while its session runs
-REQUESTS = 5  # to Prefect for each party and round: events and log lines, in batches
 
 
 @dataclass(frozen=True)
@@ -34,8 +33,8 @@ class Constants:
     threads; `publish`: the same for a round's new model. `reply`: in one process, a party's and the
     coordinator's work whatever the size. `party` and `coordinator`: the same for a session and for
     the coordinator with Prefect's flow and tasks.
-    Prefect's server: `api` for a task run with a log line, `poll` for a request, `service` for a
-    second. `tasks_party` and `tasks_round`: task runs of a round.
+    Prefect's server: `api` for a task run with its request and a log line, `poll` for a worker's
+    question, `service` for a second. `tasks_party` and `tasks_round`: task runs of a round.
     Of a round, for a party: `asks_party`, `asks_coordinator`, `writes_party`,
     `writes_coordinator`, of whom asks what of the exchange when nobody waits. `looks` and
     `looks_second`: looks of a wait however short, and more for each second of it.
@@ -210,8 +209,7 @@ def prefect(setting: Setting, known: Constants) -> float:
     """
     free = 1 - polling(setting, known)
     runs = task_runs(setting.parties, known) * known.api
-    work = runs + setting.parties * REQUESTS * known.poll
-    return work / setting.servers / free if free > 0 else math.inf
+    return runs / setting.servers / free if free > 0 else math.inf
 
 
 def one_process(
@@ -245,7 +243,13 @@ def one_machine(
     once, second = _once(parties, megabytes, known), _second(parties, known)
     idle = PHASES * PAUSE / 2  # on average half a pause
     seconds = (sum(once.values()) / cores + idle) / (1 - sum(second.values()) / cores)
-    return {kind: once[kind] + second[kind] * seconds for kind in once}, seconds
+    return by_kind(parties, megabytes, known, seconds), seconds
+
+
+def by_kind(parties: int, megabytes: float, known: Constants, seconds: float) -> dict[str, float]:
+    """CPU seconds of a deployed round that takes so long, by kind of process."""
+    once, second = _once(parties, megabytes, known), _second(parties, known)
+    return {kind: once[kind] + second[kind] * seconds for kind in once}
 
 
 def _once(parties: int, megabytes: float, known: Constants) -> dict[str, float]:
@@ -262,7 +266,7 @@ def _once(parties: int, megabytes: float, known: Constants) -> dict[str, float]:
         "sessions": parties * (session + looks * known.looked),
         "coordinator": parties * (update + messages(known) + looks * known.asked)
         + megabytes * known.publish,
-        "Prefect": runs + parties * REQUESTS * known.poll,
+        "Prefect": runs,
     }
 
 

@@ -17,11 +17,10 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ sys.path[:0] = [str(HERE), str(HERE / "peers"), str(HERE.parent), str(HERE.paren
 import many_rounds  # noqa: E402
 import scale_hub  # noqa: E402
 from command_story import until  # noqa: E402
+from overhead import ends_of  # noqa: E402
 from scale_hub import processor  # noqa: E402
 from servers import free_ports  # noqa: E402
 
@@ -41,7 +41,7 @@ from flows.hub.home import Hub  # noqa: E402
 from flows.hub.prefect_users import add_user  # noqa: E402
 
 WARM_UP = 2
-BATCH = 100  # events that a deployed process sends at once
+BATCH = 50  # log lines that a deployed process sends at once
 LINES = 4  # side by side
 PATIENCE = 240.0
 IDLE_SECONDS = 5.0
@@ -51,15 +51,10 @@ FLOW_RUN = re.compile(r"prefect\.flow-run\.([0-9a-f-]{36})")
 
 @dataclass(frozen=True)
 class Server:
-    """A Prefect server, its folder, and the file with a line for each request."""
+    """A Prefect server, and its folder."""
 
     url: str
     home: Path
-    pid: int
-
-    @property
-    def requests(self) -> int:
-        return sum(1 for _ in (self.home / "requests").open(encoding="utf-8"))
 
     @property
     def database(self) -> Path:
@@ -68,13 +63,11 @@ class Server:
 
 @dataclass(frozen=True)
 class Round:
-    """Of a round of the command: CPU seconds by role, of Prefect's server, requests and rows."""
+    """Of a round of the command: CPU seconds by role, and task runs."""
 
     parties: float
     coordinator: float
-    prefect: float
-    requests: float
-    rows: Counter[str]
+    task_runs: float
 
 
 @dataclass(frozen=True)
@@ -101,11 +94,10 @@ def prefect(home: Path) -> Iterator[Server]:
         "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
     }
     environ["PYTHONPATH"] = str(HERE.parents[1])
-    (home / "requests").touch()
     with (home / "printed").open("wb") as out:
-        words = [sys.executable, __file__, str(port), str(home / "requests")]
+        words = [sys.executable, __file__, str(port)]
         process = subprocess.Popen(words, env=environ, stdout=out, stderr=out)
-    server = Server(f"http://127.0.0.1:{port}/api", home, process.pid)
+    server = Server(f"http://127.0.0.1:{port}/api", home)
     try:
         until(lambda: process.poll() is not None or answers(server.url), "Prefect", PATIENCE, 0.2)
         yield server
@@ -130,10 +122,7 @@ def command(folder: Path, server: Server, parties: int, rounds: int) -> Round:
     """The real command over that server; what a round after the first two costs."""
     site = many_rounds.prepared(folder, parties, rounds)
     site.environ = {"PREFECT_API_URL": server.url}
-    looks, more = [], []
-    for seen in many_rounds.watched(site):
-        looks.append(replace(seen, rows=many_rounds.rows_of(server.database)))
-        more.append((processor((server.pid,)), server.requests))
+    looks = list(many_rounds.watched(site))
     if site.wait() != 0:
         sys.exit(site.printed)
     start = next(at for at, seen in enumerate(looks) if seen.rounds > WARM_UP)
@@ -141,13 +130,17 @@ def command(folder: Path, server: Server, parties: int, rounds: int) -> Round:
     first, last = looks[start], looks[end]
     each = 1 / (last.rounds - first.rounds)
     used = {one: (last.processor[one] - first.processor[one]) * each for one in last.processor}
-    return Round(
-        used["parties"],
-        used["coordinator"],
-        (more[end][0] - more[start][0]) * each,
-        (more[end][1] - more[start][1]) * each,
-        Counter({one: (last.rows[one] - first.rows[one]) * each for one in last.rows}),
-    )
+    ends = ends_of(many_rounds.ledger_of(site))[WARM_UP:]
+    return Round(used["parties"], used["coordinator"], task_runs(server.database, ends))
+
+
+def task_runs(database: Path, ends: list[datetime]) -> float:
+    """How many task runs began in a round, of the rounds that ended at these moments."""
+    between = [moment.strftime("%Y-%m-%d %H:%M:%S.%f") for moment in (ends[0], ends[-1])]
+    query = "select count(*) from task_run where start_time > ? and start_time <= ?"
+    with sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=20) as lines:
+        (found,) = lines.execute(query, between).fetchone()
+    return int(found) / (len(ends) - 1)
 
 
 def rates(source: Path, count: int) -> Rates:
@@ -155,27 +148,33 @@ def rates(source: Path, count: int) -> Rates:
 
     The task runs are one of the command's, whose database `source` is, as if of another flow run.
     """
+    asked = count // 4
     with scale_hub.prefect() as (hub, pid):
-        party = Party.joined(hub)
-        body = {"flow_runs": {"id": {"any_": [party.flow_run]}}}
-        pool, used = f"work_pools/{party.pool}/workers/heartbeat", processor((pid,))
-        for _ in range(count // 4):
-            party.post(pool, {"name": "worker", "heartbeat_interval_seconds": 4})
-            party.post("flow_runs/filter", body)
-        asked = (processor((pid,)) - used) / (2 * (count // 4))
-        used = processor((pid,))
-        threading.Event().wait(IDLE_SECONDS)
-        idle = (processor((pid,)) - used) / IDLE_SECONDS
+        party, database = Party.joined(hub), hub.home / "prefect" / "prefect.db"
+        poll = cost(pid, lambda: [party.ask() for _ in range(asked)]) / (2 * asked)
+        idle = cost(pid, lambda: threading.Event().wait(IDLE_SECONDS)) / IDLE_SECONDS
         events = list(again(source, count, party.flow_run))
-        begun, used = time.monotonic(), processor((pid,))
-        batches = [events[at : at + BATCH] for at in range(0, len(events), BATCH)]
-        with ThreadPoolExecutor(LINES) as lines:
-            list(lines.map(lambda batch: party.post("events", batch), batches))
-        for at in range(0, count, BATCH):
-            party.post("logs", [party.line] * len(events[at : at + BATCH]))
-        until(lambda: written(hub.home / "prefect" / "prefect.db") >= count, "task runs", 240, 0.1)
-        took = time.monotonic() - begun
-        return Rates(asked, idle, count / took, (processor((pid,)) - used) / count)
+        begun = time.monotonic()
+        used = cost(pid, lambda: tell(party, events, database, count))
+        return Rates(poll, idle, count / (time.monotonic() - begun), used / count)
+
+
+def cost(pid: int, act: Callable[[], object]) -> float:
+    """The server's CPU seconds while something is done."""
+    before = processor((pid,))
+    act()
+    return processor((pid,)) - before
+
+
+def tell(party: Party, events: list[dict[str, Any]], database: Path, count: int) -> None:
+    """Send the events, a task run at a time as parties do, and log lines; until all are written."""
+    size = len(events) // count
+    batches = [events[at : at + size] for at in range(0, len(events), size)]
+    with ThreadPoolExecutor(LINES) as lines:
+        list(lines.map(lambda batch: party.post("events", batch), batches))
+    for _ in range(0, count, BATCH):
+        party.post("logs/", [party.line] * BATCH)
+    until(lambda: written(database) >= count, "task runs", PATIENCE, 0.1)
 
 
 @dataclass(frozen=True)
@@ -204,6 +203,12 @@ class Party:
         now = datetime.now(UTC).isoformat()
         told = {"name": "prefect.flow_runs", "level": 20, "timestamp": now}
         return {**told, "message": "round 1: trained", "flow_run_id": self.flow_run}
+
+    def ask(self) -> None:
+        """What its worker asks while a session runs."""
+        beat = {"name": "worker", "heartbeat_interval_seconds": 4}
+        self.post(f"work_pools/{self.pool}/workers/heartbeat", beat)
+        self.post("flow_runs/filter", {"flow_runs": {"id": {"any_": [self.flow_run]}}})
 
     def post(self, path: str, body: object) -> None:
         """Ask, and wait for the answer."""
@@ -260,21 +265,13 @@ def measured(few: int, many: int, rounds: int, count: int) -> tuple[Round, Round
     return found[0], found[1], rate
 
 
-def serve(port: int, lines: Path) -> None:
-    """The server's process: Prefect's own API, each request noted first."""
+def serve(port: int) -> None:
+    """The server's process: Prefect's own API."""
     import uvicorn  # noqa: PLC0415
     from prefect.server.api.server import create_app  # noqa: PLC0415
 
-    app = create_app()
-
-    async def counting(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] in ("http", "websocket"):
-            with lines.open("a", encoding="utf-8") as file:
-                file.write(f"{scope['type']} {scope['path']}\n")
-        await app(scope, receive, send)
-
-    uvicorn.run(counting, host="127.0.0.1", port=port, log_level="error")
+    uvicorn.run(create_app(), host="127.0.0.1", port=port, log_level="error")
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), Path(sys.argv[2]))
+    serve(int(sys.argv[1]))

@@ -8,7 +8,16 @@ from dataclasses import replace
 
 from scale_exchange import MODEL
 from scale_measured import MANY, OTHERS, PARTIES, SLOW, SLOW_PARTIES, Raw
-from scale_model import Constants, Setting, group_size, one_machine, one_process, predicted
+from scale_model import (
+    POLLS,
+    Constants,
+    Setting,
+    by_kind,
+    group_size,
+    one_machine,
+    one_process,
+    predicted,
+)
 
 CORES = 2
 SIZES = ((5, 100), (45, 20), (45, 100), (45, 1000), (350, 100))  # MB, Mbit/s
@@ -46,7 +55,7 @@ def constants_table(raw: Raw, known: Constants) -> str:
         ("one process, messages and ledgers of both sides, a party", known.reply),
         ("session, flow, tasks and messages of a round", known.party),
         ("coordinator, flow, tasks and messages, a party", known.coordinator),
-        ("Prefect's server, a task run with its log line", known.api),
+        ("Prefect's server, a task run with its request and log line", known.api),
         ("Prefect's server, a worker's question", known.poll),
         ("Prefect's server, a second without any", known.service),
     ]
@@ -82,7 +91,8 @@ def check_table(raw: Raw, known: Constants) -> str:
     name = f"{SLOW_PARTIES}, 45 MB, over lines of {SLOW:.0f} Mbit/s each"
     text += _compared(name, said, _spent(raw["run slow"]))
     for parties, run in deployed_runs(raw):
-        kinds, seconds = one_machine(parties, MODEL, known, CORES)
+        _, seconds = one_machine(parties, MODEL, known, CORES)
+        kinds = by_kind(parties, MODEL, known, run["seconds"])
         found = (sum(run["kinds"].values()), run["seconds"])
         text += _compared(f"{parties}, 45 MB, deployed", (sum(kinds.values()), seconds), found)
     return f"{text}\nOne process kept {busy:.2f} cores busy at {MANY} parties. {_load(raw)}\n"
@@ -98,7 +108,7 @@ def kinds_table(raw: Raw, known: Constants) -> str:
     """A deployed round's CPU seconds by kind of process."""
     text = "| parties | process | CPU s predicted | measured |\n|---|---|---|---|\n"
     for parties, run in deployed_runs(raw):
-        kinds, _ = one_machine(parties, MODEL, known, CORES)
+        kinds = by_kind(parties, MODEL, known, run["seconds"])
         for kind, measured in run["kinds"].items():
             said = f"{kinds[kind]:.2f}" if kind in kinds else ""
             text += f"| {parties} | {kind} | {said} | {measured:.2f} |\n"
@@ -125,7 +135,7 @@ def prediction_table(known: Constants) -> str:
             replace(HUB, parties=parties, megabytes=size, bandwidth=line) for size, line in SIZES
         ]
         text += f"| {parties:,} | {' | '.join(said(one, known) for one in settings)} |\n"
-    most = (1 - known.service) / (known.poll * (1 / 4 + 1 / 5))
+    most = (1 - known.service) / (known.poll * POLLS)
     return (
         f"{text}\n*never*: the hospitals' workers alone ask more of one Prefect server than it can "
         f"answer, which is so from {most:,.0f} hospitals on.\n"
