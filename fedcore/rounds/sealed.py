@@ -15,11 +15,14 @@ from fedcore.errors import Conflict, NotThere, Refused
 from fedcore.exchange.envelope import MAX_ENVELOPE, fetch_envelope, seal
 from fedcore.exchange.memory import MemoryStore
 from fedcore.exchange.store import ObjectStore
-from fedcore.rounds.messages import End, ObjectRef
+from fedcore.rounds.group_messages import GroupSum
+from fedcore.rounds.messages import Combined, End, ObjectRef, Record
 from fedcore.rounds.statistics_messages import PooledStatistics
 
 M = TypeVar("M", bound=Section)
-MAX_LAST_WORD = 64 << 20
+# What the coordinator says of every party by itself, and how large that may be: for ten thousand.
+OF_ALL_PARTIES = (Combined, End, GroupSum, PooledStatistics, Record)
+MAX_OF_ALL = 512 << 20
 TRIES = 2
 ROUND = re.compile(r"/rounds/(\d{5})/[^/]+$")
 
@@ -54,9 +57,9 @@ def read(store: ObjectStore, key: str, kind: type[M], public: str | None) -> M:
     A message must be of the run (and round) under whose key it lies: a signature alone would also
     hold for an old message that somebody copied there.
     """
-    # Only these hold numbers of all parties; the coordinator wrote them, by a key that is known.
-    large = kind in (End, PooledStatistics) and public is not None
-    limit = MAX_LAST_WORD if large else MAX_ENVELOPE
+    # The coordinator wrote them, by a key that is known.
+    large = kind in OF_ALL_PARTIES and public is not None
+    limit = MAX_OF_ALL if large else MAX_ENVELOPE
     payload = fetch_envelope(store, key, public, limit).payload
     try:
         message = kind.model_validate(payload)

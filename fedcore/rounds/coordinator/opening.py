@@ -13,6 +13,7 @@ from fedcore.params import require_finite
 from fedcore.rounds import sealed
 from fedcore.rounds.coordinator.desk import Desk, mismatch
 from fedcore.rounds.coordinator.ledger_parts import publish_opening, take_over
+from fedcore.rounds.coordinator.naming import few, note_named
 from fedcore.rounds.messages import Agreement, Hello, Member, ObjectRef, Refusal
 from fedcore.rounds.terms import LOOK_EVERY
 
@@ -35,9 +36,8 @@ def found(desk: Desk) -> Agreement:
         )
     take_over(desk)
     ids = [member.party_id for member in desk.members]
-    desk.ledger.append_once(
-        "training_opened", {"run": desk.run, "task": standing.task_hash, "parties": ids}
-    )
+    subject = {"run": desk.run, "task": standing.task_hash}
+    note_named(desk.ledger, "training_opened", subject, "parties", ids)
     return standing
 
 
@@ -170,7 +170,7 @@ def _impossible(desk: Desk, quorum: int) -> bool:
 def _absent(desk: Desk, hellos: dict[str, Hello]) -> str:
     """Who takes no part and why, for a person."""
     missing = [member for member in desk.members if member.party_id not in hellos]
-    return "; ".join(f"{member.label} {_why(desk, member.party_id)}" for member in missing)
+    return few((f"{member.label} {_why(desk, member.party_id)}" for member in missing), "; ")
 
 
 def _why(desk: Desk, party: str) -> str:
