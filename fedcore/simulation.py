@@ -71,7 +71,7 @@ class World:
     def lasting(self) -> bool:
         """Whether the exchange is to survive this process, or a power cut."""
         stores = (self.store, *self.stores.values())
-        return not self.near.shared or any(getattr(one, "lasting", True) for one in stores)
+        return not self.near.shared or any(one.own is None for one in stores)
 
     def store_of(self, owner: str) -> ObjectStore:
         """The exchange as the owner reaches it."""

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from fedcore.audit import durable
+from fedcore.audit.written import Written
 from fedcore.errors import Conflict, ExchangeError, NotAllowed, NotThere, Unreachable
 from fedcore.exchange.keys import SEGMENT, require_key, require_prefix
 from fedcore.exchange.passing import Passing
@@ -41,13 +42,16 @@ class FolderStore:
         throttle: Throttle | None = None,
         *,
         lasting: bool = True,
+        keeps: bool = True,
     ) -> None:
         """Nothing is touched yet; `link` is how the file system gives a file a second name.
 
         `throttle` says how fast, and large objects at which hours, may travel. What is not
-        `lasting`, in a temporary folder, is whole to every process and not safe from a power cut.
+        `lasting`, in a temporary folder, is whole to every process and not safe from a power cut;
+        `keeps` is whether what is to be forgotten there stays all the same.
         """
-        self.lasting = lasting
+        self.own = None if lasting else _OwnFolder(self, keeps)
+        self._lasting = lasting
         self._root = root
         self._link = link
         self._throttle = throttle or Throttle()
@@ -83,9 +87,7 @@ class FolderStore:
     def view(self, key: str) -> memoryview:
         """See `ObjectStore`."""
         with self._translated(key), self._open(key) as file:
-            whole = Whole(os.fstat(file.fileno()).st_size)
-            whole.read(file)
-            return whole.view()
+            return _whole(file)
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
         """See `ObjectStore`."""
@@ -97,7 +99,7 @@ class FolderStore:
     def get_to_file(self, key: str, path: Path) -> str:
         """See `ObjectStore`."""
         passing = Passing(self._chunks(key))
-        durable.replace_with(path, passing)
+        durable.replace_with(path, passing, lasting=self._lasting)
         return passing.sha256()
 
     def size(self, key: str) -> int:
@@ -126,9 +128,9 @@ class FolderStore:
         with self._translated(key, writing=True):
             self._make_folders(target.parent)
             pieced = self._paced(pieces())
-            part = durable.write_part(target.parent, pieced, lasting=self.lasting)
+            part = durable.write_part(target.parent, pieced, lasting=self._lasting)
             durable.sweep(target.parent, now=part.stat().st_mtime)
-            won = durable.publish(part, target, self._link, lasting=self.lasting)
+            won = durable.publish(part, target, self._link, lasting=self._lasting)
         if not won and not self._holds(key, pieces):
             raise Conflict(f"exchange: {key} is written already, with other bytes")
 
@@ -164,7 +166,7 @@ class FolderStore:
             self._flush(place.parent)
 
     def _flush(self, folder: Path) -> None:
-        if self.lasting:
+        if self._lasting:
             durable.flush_folder(folder)
 
     def _require_root(self) -> None:
@@ -213,6 +215,46 @@ class FolderStore:
         except OSError:
             return False
         return True
+
+
+class _OwnFolder:
+    """See `Own`: what this process wrote into the folder is known by its file's stamp."""
+
+    in_memory = False
+
+    def __init__(self, store: FolderStore, keeps: bool) -> None:
+        self._store, self._keeps, self._written = store, keeps, Written()
+
+    def put_hashed_once(self, key: str, body: memoryview, sha256: str) -> None:
+        self._store.put_once(key, body)
+        self._written.note(self._store._path(key), sha256)
+
+    def put_hashed_file_once(self, key: str, path: Path, sha256: str) -> None:
+        self._store.put_file_once(key, path)
+        self._written.note(self._store._path(key), sha256)
+
+    def known(self, key: str) -> tuple[memoryview, str] | None:
+        place = self._store._path(key)
+        with self._store._translated(key), self._store._open(key) as file:
+            if self._written.sha256(place, os.fstat(file.fileno())) is None:
+                return None
+            body = _whole(file)
+            sha256 = self._written.sha256(place, os.fstat(file.fileno()))
+        return None if sha256 is None else (body, sha256)
+
+    def forget(self, key: str) -> None:
+        place = self._store._path(key)
+        self._written.forget(place)
+        if self._keeps or not self._store.exists(key):
+            return
+        with self._store._translated(key, writing=True):
+            durable.write_part(place.parent, [], lasting=False).replace(place)
+
+
+def _whole(file: io.BufferedReader) -> memoryview:
+    whole = Whole(os.fstat(file.fileno()).st_size)
+    whole.read(file)
+    return whole.view()
 
 
 def _files(folder: Path, prefix: str, after: str) -> Iterator[str]:

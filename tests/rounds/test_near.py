@@ -81,11 +81,15 @@ def test_a_simulation_gives_the_same_bits_and_ledgers_without_a_memory(tmp_path:
     assert _fetched(tmp_path / "b") == {"1", "2"}
 
 
+@pytest.mark.parametrize("folder", [False, True])
 @pytest.mark.parametrize("cross_site", [False, True])
-def test_a_simulation_in_memory_keeps_no_updates_but_those_that_all_parties_score(
-    cross_site: bool, tmp_path: Path
+def test_a_simulation_that_forgets_keeps_no_updates_but_those_that_all_parties_score(
+    cross_site: bool, folder: bool, tmp_path: Path
 ) -> None:
-    place = world(tmp_path / "a", MemoryStore(keeps=False))
+    of_folder = FolderStore(tmp_path / "exchange", lasting=False, keeps=False)
+    store = of_folder if folder else MemoryStore(keeps=False)
+    store.prepare()
+    place = world(tmp_path / "a", store)
     asked = {**task_file(epochs=3).model_dump(), "evaluation": {"cross_site": cross_site}}
     outcome = simulate_cohorts(TaskFile.model_validate(asked), opened(tmp_path), place)
     run, parties = outcome.end.run, outcome.hellos
@@ -93,6 +97,14 @@ def test_a_simulation_in_memory_keeps_no_updates_but_those_that_all_parties_scor
     assert all(first == second == 0 for first, second, _ in sizes)
     assert all((third > 0) == cross_site for _, _, third in sizes)
     assert not list(tmp_path.rglob("update-*.safetensors"))
+
+
+def test_a_simulation_in_a_folder_that_somebody_named_keeps_all_objects(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "exchange", lasting=False)
+    store.prepare()
+    outcome = simulate_cohorts(task_file(epochs=2), opened(tmp_path), world(tmp_path / "a", store))
+    run, parties = outcome.end.run, outcome.hellos
+    assert all(store.size(keys.update(one, run, n)) > 0 for one in parties for n in (1, 2))
 
 
 def _fetched(folder: Path) -> set[str]:

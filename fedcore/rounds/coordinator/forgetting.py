@@ -1,9 +1,8 @@
-"""Forgetting: an exchange in this process's memory need not hold what nobody reads again."""
+"""Forgetting: an exchange that is this process's own need not hold what nobody reads again."""
 
 from __future__ import annotations
 
 from fedcore.exchange import keys
-from fedcore.exchange.memory import MemoryStore
 from fedcore.rounds.coordinator.asking import invitation_of
 from fedcore.rounds.coordinator.combining import combined_of
 from fedcore.rounds.coordinator.desk import Desk
@@ -17,19 +16,19 @@ def forget_replaced(desk: Desk, number: int, newest: dict[str, str]) -> None:
     The cross-site evaluation reads the newest update of each party, whose key `newest` then holds
     by party id. Where updates may count in a later round than they were made in, all stay.
     """
-    federation = desk.task.federation
-    if not isinstance(desk.store, MemoryStore):
+    federation, own = desk.task.federation, desk.store.own
+    if own is None:
         return
     for key in bodies_of(desk, combined_of(desk, number)):
-        desk.store.forget(key)
+        own.forget(key)
     step = invitation_of(desk, number).step
     if step is not None:
-        desk.store.forget(step.key)
+        own.forget(step.key)
     if federation.buffer or federation.late == "next_round":
         return
     for party in combined_of(desk, number).updates:
         key = keys.update(party, desk.run, number)
         replaced = newest.get(party) if desk.task.evaluation.cross_site else key
         if replaced is not None:
-            desk.store.forget(replaced)
+            own.forget(replaced)
         newest[party] = key
