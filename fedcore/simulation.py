@@ -189,7 +189,7 @@ def _train(
         coordinator.combine(lead, number, answers)
         _answer_all((desks[one] for one in desks if answers.get(one) != TRAINING), number)
         done.append(coordinator.record(lead, number, world.watch.clock() - begun))
-        coordinator.forget_replaced(lead, number, newest)
+        coordinator.forget_replaced(lead, done, newest)
         world.on_record(done[-1])
     coordinator.request_final_test(lead)
     _answer_all(desks.values())

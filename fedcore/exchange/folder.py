@@ -242,6 +242,15 @@ class _OwnFolder:
             sha256 = self._written.sha256(place, os.fstat(file.fileno()))
         return None if sha256 is None else (body, sha256)
 
+    def put_again(self, key: str, standing: str, sha256: str) -> bool:
+        place = self._store._path(standing)
+        with self._store._translated(standing), self._store._open(standing) as file:
+            known = self._written.sha256(place, os.fstat(file.fileno()))
+        if known != sha256 or not self._store._named(key, place):
+            return False
+        self._written.note(self._store._path(key), sha256)
+        return True
+
     def forget(self, key: str) -> None:
         place = self._store._path(key)
         self._written.forget(place)

@@ -30,6 +30,13 @@ class Own(Protocol):
         """
         ...
 
+    def put_again(self, key: str, standing: str, sha256: str) -> bool:
+        """`put_once` of the object at `standing`, without a copy; whether that is possible.
+
+        It is if the object's writer gave that SHA-256 and nobody has touched the object since.
+        """
+        ...
+
     def forget(self, key: str) -> None:
         """Free what an object holds, which nobody reads again; it stays as one without bytes."""
         ...

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fedcore.errors import Refused
-from fedcore.params import CONTROL, Array, Params, Schema, is_learned
+from fedcore.params import CONTROL, Array, Params, Schema, is_learned, kind_name
 
 # As bfloat16. An update that holds one is refused, so it must not round to a number.
 NOT_A_NUMBER = 0x7FC0
@@ -60,7 +60,7 @@ def seed_of(*what: object) -> int:
 
 def is_packed(name: str, array: Array) -> bool:
     """Whether a codec may change it: what gradients move, in float32."""
-    return _is_packed(name, str(array.dtype))
+    return _is_packed(name, kind_name(array.dtype))
 
 
 class Unpacked(Mapping[str, Array]):

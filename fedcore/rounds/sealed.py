@@ -109,6 +109,12 @@ def put_hashed_file(store: ObjectStore, ref: ObjectRef, path: Path) -> None:
         store.put_file_once(ref.key, path)
 
 
+def put_again(store: ObjectStore, ref: ObjectRef, standing: str, body: memoryview) -> None:
+    """Write the large object that `ref` says, which stands at another key; `body` is the same."""
+    if store.own is None or not store.own.put_again(ref.key, standing, ref.sha256):
+        put_hashed(store, ref, body)
+
+
 def fetch_to_file(store: ObjectStore, ref: ObjectRef, path: Path, most: int | None = None) -> None:
     """The referenced bytes as a local file, going on with what a cut left; `Refused` as `fetch`."""
     _require_size(store, ref, most)
