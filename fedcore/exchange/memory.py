@@ -66,13 +66,9 @@ class MemoryStore:
             known = self._hashes.get(key) if self._objects.get(key) is body else None
         return None if known is None else (body, known)
 
-    def put_again(self, key: str, standing: str, sha256: str) -> bool:
+    def put_again(self, key: str, standing: str, body: memoryview, sha256: str) -> None:  # noqa: ARG002 (a body in memory is never copied)
         """See `Own`."""
-        known = self.known(standing)
-        if known is None or known[1] != sha256:
-            return False
-        self.put_hashed_once(key, *known)
-        return True
+        self.put_hashed_once(key, body, sha256)
 
     def forget(self, key: str) -> None:
         """See `Own`."""

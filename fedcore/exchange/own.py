@@ -30,11 +30,8 @@ class Own(Protocol):
         """
         ...
 
-    def put_again(self, key: str, standing: str, sha256: str) -> bool:
-        """`put_once` of the object at `standing`, without a copy; whether that is possible.
-
-        It is if the object's writer gave that SHA-256 and nobody has touched the object since.
-        """
+    def put_again(self, key: str, standing: str, body: memoryview, sha256: str) -> None:
+        """`put_hashed_once` of a body that stands at another key, without a copy where possible."""
         ...
 
     def forget(self, key: str) -> None:

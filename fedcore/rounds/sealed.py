@@ -111,8 +111,10 @@ def put_hashed_file(store: ObjectStore, ref: ObjectRef, path: Path) -> None:
 
 def put_again(store: ObjectStore, ref: ObjectRef, standing: str, body: memoryview) -> None:
     """Write the large object that `ref` says, which stands at another key; `body` is the same."""
-    if store.own is None or not store.own.put_again(ref.key, standing, ref.sha256):
-        put_hashed(store, ref, body)
+    if store.own is not None:
+        store.own.put_again(ref.key, standing, body, ref.sha256)
+    else:
+        store.put_once(ref.key, body)
 
 
 def fetch_to_file(store: ObjectStore, ref: ObjectRef, path: Path, most: int | None = None) -> None:

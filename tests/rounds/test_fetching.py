@@ -17,6 +17,7 @@ from fedcore.rounds import sealed
 from fedcore.rounds.messages import ObjectRef
 
 BODY = bytes(range(256)) * 40
+HELD = memoryview(BODY)
 
 
 class Noisy(MemoryStore):
@@ -86,7 +87,18 @@ def handed_over_as_a_file(store: ObjectStore, ref: ObjectRef, place: Path) -> No
     sealed.put_hashed_file(store, ref, place / "final")
 
 
-WAYS = pytest.mark.parametrize("way", [handed_over, handed_over_as_a_file])
+def handed_over_and_held(store: ObjectStore, ref: ObjectRef, _: Path) -> None:
+    sealed.put_hashed(store, ref, HELD)
+
+
+def put_again(store: ObjectStore, ref: ObjectRef, _: Path) -> None:
+    sealed.put_hashed(store, ref.model_copy(update={"key": "first"}), HELD)
+    sealed.put_again(store, ref, "first", HELD)
+
+
+WAYS = pytest.mark.parametrize(
+    "way", [handed_over, handed_over_as_a_file, handed_over_and_held, put_again]
+)
 
 
 @WAYS
@@ -145,3 +157,14 @@ def test_a_hash_is_not_believed_of_a_body_that_was_there_before() -> None:
     )
     with pytest.raises(Refused, match="wrong_hash"):
         sealed.fetch(store, ref.model_copy(update={"sha256": "another"}))
+
+
+def test_what_its_writer_still_holds_is_not_read_again(tmp_path: Path) -> None:
+    store, body = of_folder(tmp_path), memoryview(bytes(BODY))
+    sealed.put_hashed(store, sealed.reference("body", body), body)
+    assert store.own.known("body")[0] is body
+    sealed.put_again(store, sealed.reference("again", body), "body", body)
+    assert (tmp_path / "exchange" / "again").samefile(tmp_path / "exchange" / "body")
+    assert store.own.known("again")[0] is body
+    del body
+    assert store.own.known("body") == (BODY, sealed.reference("body", BODY).sha256)
