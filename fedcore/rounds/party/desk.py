@@ -41,7 +41,7 @@ class Desk:
     `modality` is what its images are, in cross-modal trainings; `near` is what this process need
     not read again, `heard` the newest invitation as it was verified, `said` what it has answered
     by now; `lasting` says whether the exchange outlives this process: where it does not, an update
-    that waits for it lies in memory, too.
+    that waits for it need not survive a power cut, and lies in memory if the exchange does.
     """
 
     run: str
