@@ -20,6 +20,7 @@ from fedcore.audit import durable
 from fedcore.errors import Conflict, ExchangeError, NotAllowed, NotThere, Unreachable
 from fedcore.exchange.keys import SEGMENT, require_key, require_prefix
 from fedcore.exchange.passing import Passing
+from fedcore.exchange.removed import MOST, Removal
 from fedcore.exchange.store import require_range
 from fedcore.exchange.throttle import Throttle
 from fedcore.exchange.whole import Whole
@@ -74,6 +75,14 @@ class FolderStore:
         self._throttle.await_window(require_key(key), size)
         if not (final and self._named(key, path)):
             self._put(key, lambda: durable.chunks_of(path))
+
+    def forget(self, key: str, note: bytes) -> None:
+        """See `ObjectStore`. A file that others hold by another name is theirs, and stays so."""
+        self.size(key)
+        target = self._path(key)
+        with self._translated(key, writing=True):
+            durable.write_part(target.parent, [note], lasting=self.lasting).replace(target)
+        self._flush(target.parent)
 
     def get(self, key: str) -> bytes:
         """See `ObjectStore`."""
@@ -146,9 +155,15 @@ class FolderStore:
 
     def _holds(self, key: str, pieces: Pieces) -> bool:
         try:
-            return durable.hash_chunks(self._chunks(key)) == durable.hash_chunks(pieces())
+            there, mine = durable.hash_chunks(self._chunks(key)), durable.hash_chunks(pieces())
+            return there == mine or self._was(key, mine)
         except NotThere:
             return False
+
+    def _was(self, key: str, sha256: str) -> bool:
+        """Whether an object that hashes to this was there, and was removed."""
+        removal = Removal.read(self.get(key)) if self.size(key) <= MOST else None
+        return removal is not None and removal.sha256 == sha256
 
     def _paced(self, pieces: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
         for piece in pieces:

@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from fedcore.audit.signing import SigningKey
 from fedcore.config.base import Section
-from fedcore.errors import Conflict, NotThere, Refused
+from fedcore.errors import Conflict, NotThere, Refused, Removed
 from fedcore.exchange.envelope import MAX_ENVELOPE, fetch_envelope, seal
 from fedcore.exchange.memory import MemoryStore
+from fedcore.exchange.removed import MOST, Removal
 from fedcore.exchange.store import ObjectStore
 from fedcore.rounds.messages import End, ObjectRef
 from fedcore.rounds.statistics_messages import PooledStatistics
@@ -103,17 +104,18 @@ def put_hashed(store: ObjectStore, ref: ObjectRef, body: memoryview) -> None:
 
 
 def fetch_to_file(store: ObjectStore, ref: ObjectRef, path: Path, most: int | None = None) -> None:
-    """The referenced bytes as a local file, going on with what a cut left; `Refused` as `fetch`."""
+    """The referenced bytes as a local file, going on with what a cut left; raises as `fetch`."""
     _require_size(store, ref, most)
     for _ in range(TRIES):
         if store.get_to_file(ref.key, path) == ref.sha256:
             return
         path.unlink()
+        _require_size(store, ref, most)  # it may have been removed meanwhile
     raise _wrong_hash(ref)
 
 
 def fetch(store: ObjectStore, ref: ObjectRef, most: int | None = None) -> memoryview:
-    """The referenced bytes; `Refused` unless size and hash are as announced.
+    """The referenced bytes; `Refused` unless size and hash are as announced, `Removed` of old ones.
 
     More than `most` bytes are refused before anything is fetched. What a line has changed on the
     way is fetched once more: whoever wrote it is not to blame for that.
@@ -123,6 +125,7 @@ def fetch(store: ObjectStore, ref: ObjectRef, most: int | None = None) -> memory
         body = store.view(ref.key)
         if _hash_of(store, ref.key, body) == ref.sha256:
             return body
+        _require_size(store, ref, most)  # it may have been removed meanwhile
     raise _wrong_hash(ref)
 
 
@@ -135,8 +138,13 @@ def _hash_of(store: ObjectStore, key: str, body: memoryview) -> str:
 def _require_size(store: ObjectStore, ref: ObjectRef, most: int | None) -> None:
     if most is not None and ref.size > most:
         raise Refused("too_large", f"{ref.key} announces {ref.size} bytes, at most {most} fit")
-    if store.size(ref.key) != ref.size:
-        raise Refused("wrong_size", f"{ref.key} is not of {ref.size} bytes")
+    found = store.size(ref.key)
+    if found == ref.size:
+        return
+    removal = Removal.read(store.view(ref.key)) if found <= MOST else None
+    if removal is not None and removal.sha256 == ref.sha256:
+        raise Removed(f"exchange: {ref.key} {removal.why}")
+    raise Refused("wrong_size", f"{ref.key} is not of {ref.size} bytes")
 
 
 def _wrong_hash(ref: ObjectRef) -> Refused:
