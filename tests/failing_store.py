@@ -21,6 +21,14 @@ class Failing(MemoryStore):
         if self.new == 2:
             raise Unreachable("the test took the exchange away")
 
+    def forget(self, key: str, note: bytes) -> None:
+        self.new += 1
+        if self.new == 2 and not self.after:
+            raise Unreachable("the test took the exchange away")
+        self.inner.forget(key, note)
+        if self.new == 2:
+            raise Unreachable("the test took the exchange away")
+
     def view(self, key: str) -> memoryview:
         return self.inner.view(key)
 

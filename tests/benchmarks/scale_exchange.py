@@ -140,7 +140,7 @@ def main() -> None:
 
     parties, count, kind, *place = sys.argv[1:]
     training.train_round, scoring.evaluate = ours.trained_at_once, ours.scored_at_once
-    store: ObjectStore = MemoryStore(keeps=False)
+    store: ObjectStore = MemoryStore()
     if place:
         store = S3Store(place[0], f"{BUCKET}-{parties}", dict(os.environ))
     store.prepare()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rounds_story import task_file
-from worlds import KnownKeys, bits, opened, stories, world
+from worlds import KnownKeys, bits, is_removed, opened, stories, world
 
 from fedcore.audit.ledger import Ledger
 from fedcore.config.task import TaskFile
@@ -82,16 +82,15 @@ def test_a_simulation_gives_the_same_bits_and_ledgers_without_a_memory(tmp_path:
 
 
 @pytest.mark.parametrize("cross_site", [False, True])
-def test_a_simulation_in_memory_keeps_no_updates_but_those_that_all_parties_score(
+def test_a_simulation_in_memory_keeps_no_updates_and_writes_none_to_the_disk(
     cross_site: bool, tmp_path: Path
 ) -> None:
-    place = world(tmp_path / "a", MemoryStore(keeps=False))
+    place = world(tmp_path / "a", MemoryStore())
     asked = {**task_file(epochs=3).model_dump(), "evaluation": {"cross_site": cross_site}}
     outcome = simulate_cohorts(TaskFile.model_validate(asked), opened(tmp_path), place)
-    run, parties = outcome.end.run, outcome.hellos
-    sizes = [[place.store.size(keys.update(one, run, n)) for n in (1, 2, 3)] for one in parties]
-    assert all(first == second == 0 for first, second, _ in sizes)
-    assert all((third > 0) == cross_site for _, _, third in sizes)
+    found = [key for key in place.store.keys("parties/") if key.endswith("update.safetensors")]
+    assert [is_removed(place.store, key) for key in found] == [True] * 6
+    assert ("local-1" in outcome.end.scores) == cross_site
     assert not list(tmp_path.rglob("update-*.safetensors"))
 
 

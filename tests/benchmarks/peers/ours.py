@@ -65,7 +65,7 @@ def run(parties: int, rounds: int, exchange: str, marks: Path, folder: Path) -> 
 
 def _store(exchange: str, folder: Path) -> ObjectStore:
     if exchange == "memory":
-        return MemoryStore(keeps=False)
+        return MemoryStore()
     return FolderStore(folder, lasting=exchange == "lasting")
 
 
