@@ -13,6 +13,6 @@ class RetentionSection(Section):
     keep_rounds: int | None = Field(
         0,
         ge=0,
-        description="of so many of the newest finished rounds updates, models and the strategy's "
-        "memory stay although nobody needs them; of earlier ones they are removed; null: all stay",
+        description="so many of the newest finished rounds keep what nobody needs any more: "
+        "updates, models, the strategy's memory; null: all rounds do",
     )
