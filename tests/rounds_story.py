@@ -55,6 +55,12 @@ def asking(level: str = "full", least: int = 1, **federation: object) -> TaskFil
     return task.model_copy(update={"data": data})
 
 
+def keeping(task: TaskFile, rounds: int | None, **sections: object) -> TaskFile:
+    """The task with so many `keep_rounds`, and with `sections` in the place of its own."""
+    content = task.model_dump(mode="json") | {"retention": {"keep_rounds": rounds}, **sections}
+    return TaskFile.model_validate(content)
+
+
 class Time:
     """A clock that moves only when someone waits."""
 
