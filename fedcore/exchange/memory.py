@@ -89,7 +89,7 @@ class MemoryStore:
     def get_to_file(self, key: str, path: Path) -> str:
         """See `ObjectStore`."""
         passing = Passing([self.view(key)])
-        durable.replace_with(path, passing)
+        durable.replace_with(path, passing, lasting=False)
         return passing.sha256()
 
     def size(self, key: str) -> int:
