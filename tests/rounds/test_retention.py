@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from failing_store import Stopping
 from rounds_pair import Pair
 from rounds_story import RUN, ByHand, keeping, model
 from worlds import is_removed
@@ -147,22 +148,6 @@ def test_an_update_that_is_refused_goes_with_its_round_and_one_that_comes_later_
     before = world.entries()
     coordinator.forget_rest(world.desk)
     assert world.entries() == before
-
-
-class Stopping(MemoryStore):
-    """An exchange whose user is killed at a removal, before it or after it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.left, self.after = -1, False
-
-    def forget(self, key: str, note: bytes) -> None:
-        self.left -= 1
-        if self.left == 0 and not self.after:
-            raise Interrupted("the test")
-        super().forget(key, note)
-        if self.left == 0:
-            raise Interrupted("the test")
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
