@@ -25,6 +25,7 @@ from fedcore.config.party import CoordinatorRef, PartyFile, PartyRef
 from fedcore.config.policy import METRICS as LEAVING_METRICS
 from fedcore.config.policy import Leaving, Policy, Transfer
 from fedcore.config.pretrain import PretrainSection
+from fedcore.config.retention import RetentionSection
 from fedcore.config.table import TableSection
 from fedcore.config.task import TaskFile
 from fedcore.config.training import Freeze, TrainingSection
@@ -45,6 +46,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "a feature": Feature,
     "pretrain": PretrainSection,
     "evaluation": EvaluationSection,
+    "retention": RetentionSection,
     "the policy": Policy,
     "leaving": Leaving,
     "transfer": Transfer,

@@ -89,6 +89,10 @@ class NotThere(ExchangeError):
     """The store was reached and has no such object."""
 
 
+class Removed(NotThere):
+    """The object was there and went, as the task file's retention says; it does not come back."""
+
+
 class NotAllowed(ExchangeError):
     """The store was reached and refuses these credentials, or the folder is not writable."""
 

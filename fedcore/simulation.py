@@ -58,7 +58,7 @@ class World:
     """
 
     workdir: Path
-    store: ObjectStore = field(default_factory=lambda: MemoryStore(keeps=False))
+    store: ObjectStore = field(default_factory=MemoryStore)
     watch: Watch = field(default_factory=lambda: Watch(time.monotonic, time.sleep))
     wall_clock: Callable[[], float] = time.time
     random: Callable[[int], bytes] = os.urandom
@@ -176,7 +176,7 @@ def _train(
     coordinator.welcome(lead)
     coordinator.gather_statistics(lead)
     model = coordinator.adopt_initial_model(lead)
-    done, newest = coordinator.records(lead), dict[str, str]()
+    done = coordinator.records(lead)
     for one in done:
         said = {owner: told.status for owner, told in one.parties.items()}
         invited = [owner for owner in said if said[owner] != NOT_INVITED]
@@ -184,16 +184,18 @@ def _train(
     while coordinator.goes_on(lead, done):
         begun, number = world.watch.clock(), len(done) + 1
         asked = coordinator.invite(lead, number, done[-1].model if done else model).parties
+        coordinator.forget_superseded(lead)
         answers = _answers(lead, {one: desks[one] for one in asked}, number, timeline)
         coordinator.require_quorum(lead, number, answers)
         coordinator.combine(lead, number, answers)
         _answer_all((desks[one] for one in desks if answers.get(one) != TRAINING), number)
         done.append(coordinator.record(lead, number, world.watch.clock() - begun))
-        coordinator.forget_replaced(lead, done, newest)
         world.on_record(done[-1])
     coordinator.request_final_test(lead)
+    coordinator.forget_superseded(lead)
     _answer_all(desks.values())
     coordinator.conclude(lead)
+    coordinator.forget_rest(lead)
 
 
 def _answers(

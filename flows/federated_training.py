@@ -61,7 +61,8 @@ def _train(seat: str, labels: dict[str, str]) -> str:
 
 
 def _register(seat: str) -> str:
-    """Show in Prefect what it has not heard of yet, and register the model."""
+    """Clear the exchange, show in Prefect what it has not heard of yet, and register the model."""
+    closing.forget_rest(seat)
     tables.show_all(seat)
     return tracked.register(seat)
 
@@ -81,6 +82,7 @@ def run_round(seat: str, number: int, labels: dict[str, str]) -> None:
     """One round: invite, gather, combine, score at home, record; now and then tell MLflow."""
     begun, until = time.monotonic(), rounds.deadline(seat)
     invited = rounds.invite(seat, number)
+    rounds.forget_superseded(seat)  # while the parties are at work
     answers = _answers(seat, number, {one: labels[one] for one in invited}, until)
     scorers = rounds.combine(seat, number, answers)
     until = rounds.deadline(seat)
@@ -113,6 +115,7 @@ def run_final_test(seat: str, labels: dict[str, str]) -> None:
     """Let every party score the best and the final model on its test split."""
     until = rounds.deadline(seat)
     asked = closing.request_final_test(seat)
+    rounds.forget_superseded(seat)
     scored = [closing.await_final_score.submit(seat, one, labels[one], until) for one in asked]
     for score in scored:
         score.result()

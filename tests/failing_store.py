@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fedcore.errors import Unreachable
+from fedcore.errors import Interrupted, Unreachable
 from fedcore.exchange.memory import MemoryStore
 
 
@@ -21,6 +21,14 @@ class Failing(MemoryStore):
         if self.new == 2:
             raise Unreachable("the test took the exchange away")
 
+    def forget(self, key: str, note: bytes) -> None:
+        self.new += 1
+        if self.new == 2 and not self.after:
+            raise Unreachable("the test took the exchange away")
+        self.inner.forget(key, note)
+        if self.new == 2:
+            raise Unreachable("the test took the exchange away")
+
     def view(self, key: str) -> memoryview:
         return self.inner.view(key)
 
@@ -29,3 +37,19 @@ class Failing(MemoryStore):
 
     def keys(self, prefix: str = "", after: str = "") -> list[str]:
         return self.inner.keys(prefix, after)
+
+
+class Stopping(MemoryStore):
+    """An exchange whose user is killed at a removal, before it or after it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.after = -1, False
+
+    def forget(self, key: str, note: bytes) -> None:
+        self.left -= 1
+        if self.left == 0 and not self.after:
+            raise Interrupted("the test")
+        super().forget(key, note)
+        if self.left == 0:
+            raise Interrupted("the test")

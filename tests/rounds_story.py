@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -21,6 +22,7 @@ from fedcore.metrics import Scores
 from fedcore.params import Params
 from fedcore.rounds import coordinator, sealed
 from fedcore.rounds.messages import Hello, Invitation, Member, Reply, Score
+from fedcore.rounds.standing import Standing
 from fedcore.rounds.waiting import Watch
 
 RUN = "chest-1"
@@ -51,6 +53,12 @@ def asking(level: str = "full", least: int = 1, **federation: object) -> TaskFil
     task = task_file(**federation)
     data = task.data.model_copy(update={"statistics": level, "min_reported": least})
     return task.model_copy(update={"data": data})
+
+
+def keeping(task: TaskFile, rounds: int | None, **sections: object) -> TaskFile:
+    """The task with so many `keep_rounds`, and with `sections` in the place of its own."""
+    content = task.model_dump(mode="json") | {"retention": {"keep_rounds": rounds}, **sections}
+    return TaskFile.model_validate(content)
 
 
 class Time:
@@ -112,8 +120,7 @@ class ByHand:
 
     def restart(self) -> None:
         """The coordinator as a new process: it has nothing but the exchange and its ledger."""
-        for known in (self.desk.memory, self.desk.replies, self.desk.made):
-            known.clear()
+        self.desk = replace(self.desk, memory={}, replies={}, made={}, standing=Standing())
 
     def open(self, start: Params | None = None) -> Invitation:
         """Found the run, let all parties say hello, invite to round 1."""

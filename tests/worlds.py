@@ -9,6 +9,8 @@ from rounds_story import Time, hospitals, key_of, task_file
 
 from fedcore.data.cohort import Cohort, open_cohort
 from fedcore.exchange.memory import MemoryStore
+from fedcore.exchange.removed import Removal
+from fedcore.exchange.store import ObjectStore
 from fedcore.params import digest
 from fedcore.simulation import Outcome, World
 
@@ -20,9 +22,21 @@ class KnownKeys(World):
         return key_of(owner)
 
 
+class Kept(MemoryStore):
+    """An exchange that a test looks into afterwards: what is removed from it stays all the same."""
+
+    def forget(self, key: str, note: bytes) -> None:
+        self.size(key)
+
+
 def world(folder: Path, store: MemoryStore | None = None) -> World:
     time = Time()
-    return KnownKeys(folder, store or MemoryStore(), time.watch(), wall_clock=time.clock)
+    return KnownKeys(folder, store or Kept(), time.watch(), wall_clock=time.clock)
+
+
+def is_removed(store: ObjectStore, key: str) -> bool:
+    """Whether only a note stands there."""
+    return Removal.read(store.get(key)) is not None
 
 
 def opened(folder: Path, names: tuple[str, ...] = ("1", "2")) -> Mapping[str, Cohort]:

@@ -18,6 +18,7 @@ from fedcore.config.federation import SGD_ONLY, FederationSection
 from fedcore.config.model import ModelSection
 from fedcore.config.pretrain import PretrainSection
 from fedcore.config.reading import parse_yaml, read_text
+from fedcore.config.retention import RetentionSection
 from fedcore.config.table_fit import table_misfits
 from fedcore.config.training import TrainingSection
 from fedcore.config.update import UpdateSection
@@ -52,6 +53,9 @@ class TaskFile(Section):
 
     evaluation: EvaluationSection = Field(
         EvaluationSection(), description="what the final test looks at"
+    )
+    retention: RetentionSection = Field(
+        RetentionSection(), description="what stays in the exchange of rounds that are done"
     )
 
     @model_validator(mode="before")

@@ -23,6 +23,7 @@ from fedcore.errors import Conflict, ExchangeError, NotAllowed, NotThere, Unreac
 from fedcore.exchange.folder_names import files_below
 from fedcore.exchange.keys import require_key, require_prefix
 from fedcore.exchange.passing import Passing
+from fedcore.exchange.removed import MOST, Removal
 from fedcore.exchange.store import require_range
 from fedcore.exchange.throttle import Throttle
 from fedcore.exchange.whole import Whole
@@ -44,15 +45,13 @@ class FolderStore:
         throttle: Throttle | None = None,
         *,
         lasting: bool = True,
-        keeps: bool = True,
     ) -> None:
         """Nothing is touched yet; `link` is how the file system gives a file a second name.
 
         `throttle` says how fast, and large objects at which hours, may travel. What is not
-        `lasting`, in a temporary folder, is whole to every process and not safe from a power cut;
-        `keeps` is whether what is to be forgotten there stays all the same.
+        `lasting`, in a temporary folder, is whole to every process and not safe from a power cut.
         """
-        self.own = None if lasting else _OwnFolder(self, keeps)
+        self.own = None if lasting else _OwnFolder(self)
         self._lasting = lasting
         self._root = root
         self._link = link
@@ -80,6 +79,14 @@ class FolderStore:
         self._throttle.await_window(require_key(key), size)
         if not (final and self._named(key, path)):
             self._put(key, lambda: durable.chunks_of(path))
+
+    def forget(self, key: str, note: bytes) -> None:
+        """See `ObjectStore`. A file that others hold by another name is theirs, and stays so."""
+        self.size(key)
+        target = self._path(key)
+        with self._translated(key, writing=True):
+            durable.write_part(target.parent, [note], lasting=self._lasting).replace(target)
+        self._flush(target.parent)
 
     def get(self, key: str) -> bytes:
         """See `ObjectStore`."""
@@ -152,9 +159,15 @@ class FolderStore:
 
     def _holds(self, key: str, pieces: Pieces) -> bool:
         try:
-            return durable.hash_chunks(self._chunks(key)) == durable.hash_chunks(pieces())
+            there, mine = durable.hash_chunks(self._chunks(key)), durable.hash_chunks(pieces())
+            return there == mine or self._was(key, mine)
         except NotThere:
             return False
+
+    def _was(self, key: str, sha256: str) -> bool:
+        """Whether an object that hashes to this was there, and was removed."""
+        removal = Removal.read(self.get(key)) if self.size(key) <= MOST else None
+        return removal is not None and removal.sha256 == sha256
 
     def _paced(self, pieces: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
         for piece in pieces:
@@ -229,8 +242,8 @@ class _OwnFolder:
 
     in_memory = False
 
-    def __init__(self, store: FolderStore, keeps: bool) -> None:
-        self._store, self._keeps, self._written = store, keeps, Written()
+    def __init__(self, store: FolderStore) -> None:
+        self._store, self._written = store, Written()
         self._held: WeakValueDictionary[str, memoryview] = WeakValueDictionary()
 
     def put_hashed_once(self, key: str, body: memoryview, sha256: str) -> None:
@@ -255,14 +268,6 @@ class _OwnFolder:
         body = self._held.get(key)
         body = self._store.view(key) if body is None else body
         return (body, before) if self._sha256(key) == before else None
-
-    def forget(self, key: str) -> None:
-        place = self._store._path(key)
-        self._written.forget(place)
-        if self._keeps or not self._store.exists(key):
-            return
-        with self._store._translated(key, writing=True):
-            durable.write_part(place.parent, [], lasting=False).replace(place)
 
     def _note(self, key: str, body: memoryview, sha256: str) -> None:
         self._written.note(self._store._path(key), sha256)

@@ -102,6 +102,11 @@ def groups_folder(run: str, number: int) -> str:
     return f"{GROUPS}{run}/rounds/{number:05d}/"
 
 
+def all_groups(run: str) -> str:
+    """The prefix of all that groups of a run add up to."""
+    return f"{GROUPS}{run}/"
+
+
 def _group(run: str, number: int, group: int) -> str:
     return f"{groups_folder(run, number)}group-{group:05d}"
 
@@ -119,6 +124,11 @@ def ledger_part(run: str, number: int) -> str:
 def final_ledger_part(run: str) -> str:
     """What the coordinator's ledger gained between the last round and the end."""
     return f"coordinator/{run}/final/ledger.jsonl"
+
+
+def final_folder(run: str) -> str:
+    """The prefix of what belongs to the final test."""
+    return f"coordinator/{run}/final/"
 
 
 def pooled_statistics(run: str) -> str:

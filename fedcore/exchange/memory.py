@@ -10,6 +10,7 @@ from fedcore.audit import durable
 from fedcore.errors import Conflict, NotThere
 from fedcore.exchange.keys import require_key, require_prefix
 from fedcore.exchange.passing import Passing
+from fedcore.exchange.removed import Removal
 from fedcore.exchange.store import require_range
 
 
@@ -18,9 +19,8 @@ class MemoryStore:
 
     in_memory = True
 
-    def __init__(self, *, keeps: bool = True) -> None:
-        """Start empty; `keeps` is whether what is to be forgotten stays all the same."""
-        self._keeps = keeps
+    def __init__(self) -> None:
+        """Start empty."""
         self._objects: dict[str, memoryview] = {}
         self._hashes: dict[str, str] = {}
         self._folders: set[str] = set()
@@ -43,7 +43,7 @@ class MemoryStore:
             if key in self._folders or any(folder in self._objects for folder in above):
                 raise Conflict(f"exchange: {key} would be an object and a folder: rename it")
             known = self._objects.setdefault(key, content)
-            if known is not content and known != content:
+            if known is not content and known != content and not _removed(known, content):
                 raise Conflict(f"exchange: {key} is written already, with other bytes")
             self._folders |= above
 
@@ -70,12 +70,13 @@ class MemoryStore:
         """See `Own`."""
         self.put_hashed_once(key, body, sha256)
 
-    def forget(self, key: str) -> None:
-        """See `Own`."""
+    def forget(self, key: str, note: bytes) -> None:
+        """See `ObjectStore`."""
         with self._lock:
-            if require_key(key) in self._objects and not self._keeps:
-                self._objects[key] = memoryview(b"")
-                self._hashes.pop(key, None)
+            if require_key(key) not in self._objects:
+                raise NotThere(f"exchange: {key} is not there")
+            self._objects[key] = memoryview(note)
+            self._hashes.pop(key, None)
 
     def put_file_once(self, key: str, path: Path) -> None:
         """See `ObjectStore`."""
@@ -118,3 +119,9 @@ class MemoryStore:
         require_prefix(prefix)
         with self._lock:
             return sorted(key for key in self._objects if key.startswith(prefix) and key > after)
+
+
+def _removed(known: memoryview, content: memoryview) -> bool:
+    """Whether what is known is the note of this very content."""
+    removal = Removal.read(known)
+    return removal is not None and removal.sha256 == durable.hash_chunks([content])

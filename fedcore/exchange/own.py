@@ -1,7 +1,7 @@
 """What a store can do besides where the exchange is this process's own, and gone with it.
 
 A simulation writes an object and reads it in one process. Then the hash that the writer has made
-need not be made again by the reader, and what nobody reads again need not be kept.
+need not be made again by the reader.
 """
 
 from __future__ import annotations
@@ -32,8 +32,4 @@ class Own(Protocol):
 
     def put_again(self, key: str, standing: str, body: memoryview, sha256: str) -> None:
         """`put_hashed_once` of a body that stands at another key, without a copy where possible."""
-        ...
-
-    def forget(self, key: str) -> None:
-        """Free what an object holds, which nobody reads again; it stays as one without bytes."""
         ...

@@ -49,6 +49,10 @@ class Reconnecting:
         """See `ObjectStore`."""
         self._insist(lambda: self._store.put_file_once(key, path))
 
+    def forget(self, key: str, note: bytes) -> None:
+        """See `ObjectStore`."""
+        self._insist(lambda: self._store.forget(key, note))
+
     def get(self, key: str) -> bytes:
         """See `ObjectStore`."""
         return self._insist(lambda: self._store.get(key))

@@ -17,6 +17,7 @@ from pathlib import Path
 from fedcore.audit import durable
 from fedcore.errors import Conflict, NotAllowed, NotThere, Unreachable
 from fedcore.exchange.keys import FOLDERS, require_key, require_prefix
+from fedcore.exchange.removed import MOST, Removal
 from fedcore.exchange.s3_answers import NO_BUCKET, BeyondTheEnd
 from fedcore.exchange.s3_calls import S3Calls
 from fedcore.exchange.s3_line import STALL_SECONDS, connect
@@ -91,6 +92,11 @@ class S3Store:
         with open_file(path) as source:
             self._put(key, source, Beside(path))
 
+    def forget(self, key: str, note: bytes) -> None:
+        """See `ObjectStore`. Written over, as one call: the server frees what was there."""
+        self.size(key)
+        self._calls.replace(key, InMemory(note))
+
     def get(self, key: str) -> bytes:
         """See `ObjectStore`."""
         return bytes(self.view(key))
@@ -156,14 +162,20 @@ class S3Store:
     def _holds(self, key: str, source: Source) -> bool:
         try:
             there, tag = self._head(key)
-            if there != source.size:
+            if there != source.size and there > MOST:
                 return False
             if there >= MULTIPART and tag.strip('"') == tag_of(source):
                 return True
-            return durable.hash_chunks(self._chunks(key)) == durable.hash_chunks(pieces(source))
+            mine = durable.hash_chunks(pieces(source))
+            return durable.hash_chunks(self._chunks(key)) == mine or self._was(key, mine)
         except NotThere:
             message = f"{self._place}: {key}: another writer is at it: try again"
             raise Unreachable(message) from None
+
+    def _was(self, key: str, sha256: str) -> bool:
+        """Whether an object that hashes to this was there, and was removed."""
+        removal = Removal.read(self.get(key)) if self.size(key) <= MOST else None
+        return removal is not None and removal.sha256 == sha256
 
     def _head(self, key: str) -> tuple[int, str]:
         require_key(key)

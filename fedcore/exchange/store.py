@@ -1,5 +1,8 @@
 """The port: what an object store can do, and what it answers when it cannot.
 
+An object is never changed. What nobody may read again can be removed: then a short note stands in
+its place (`fedcore.exchange.removed`), and the key stays taken.
+
 Every store raises the same four errors and never confuses them: `NotThere` (reached, no such
 object), `NotAllowed` (reached, refuses), `Unreachable` (no answer, or no room; trying again is
 sensible), `Conflict` (the key is written already, with other bytes). A malformed key raises
@@ -42,6 +45,13 @@ class ObjectStore(Protocol):
 
     def put_file_once(self, key: str, path: Path) -> None:
         """`put_once` with the bytes of a local file, read a piece at a time."""
+        ...
+
+    def forget(self, key: str, note: bytes) -> None:
+        """Put the note of an object in its place, at once and for good; the bytes are freed.
+
+        Again is a quiet success. `put_once` goes on as if the object were there.
+        """
         ...
 
     def get(self, key: str) -> bytes:

@@ -11,8 +11,9 @@ from pydantic import ValidationError
 
 from fedcore.audit.signing import SigningKey
 from fedcore.config.base import Section
-from fedcore.errors import Conflict, NotThere, Refused
+from fedcore.errors import Conflict, NotThere, Refused, Removed
 from fedcore.exchange.envelope import MAX_ENVELOPE, fetch_envelope, seal
+from fedcore.exchange.removed import MOST, Removal
 from fedcore.exchange.store import ObjectStore
 from fedcore.rounds.group_messages import GroupSum
 from fedcore.rounds.messages import Combined, End, ObjectRef, Record
@@ -121,17 +122,18 @@ def put_again(store: ObjectStore, ref: ObjectRef, standing: str, body: memoryvie
 
 
 def fetch_to_file(store: ObjectStore, ref: ObjectRef, path: Path, most: int | None = None) -> None:
-    """The referenced bytes as a local file, going on with what a cut left; `Refused` as `fetch`."""
+    """The referenced bytes as a local file, going on with what a cut left; raises as `fetch`."""
     _require_size(store, ref, most)
     for _ in range(TRIES):
         if store.get_to_file(ref.key, path) == ref.sha256:
             return
         path.unlink()
+        _require_size(store, ref, most)  # it may have been removed meanwhile
     raise _wrong_hash(ref)
 
 
 def fetch(store: ObjectStore, ref: ObjectRef, most: int | None = None) -> memoryview:
-    """The referenced bytes; `Refused` unless size and hash are as announced.
+    """The referenced bytes; `Refused` unless size and hash are as announced, `Removed` of old ones.
 
     More than `most` bytes are refused before anything is fetched. What a line has changed on the
     way is fetched once more: whoever wrote it is not to blame for that.
@@ -141,6 +143,7 @@ def fetch(store: ObjectStore, ref: ObjectRef, most: int | None = None) -> memory
         body, found = _hashed(store, ref.key)
         if found == ref.sha256:
             return body
+        _require_size(store, ref, most)  # it may have been removed meanwhile
     raise _wrong_hash(ref)
 
 
@@ -156,8 +159,13 @@ def _hashed(store: ObjectStore, key: str) -> tuple[memoryview, str]:
 def _require_size(store: ObjectStore, ref: ObjectRef, most: int | None) -> None:
     if most is not None and ref.size > most:
         raise Refused("too_large", f"{ref.key} announces {ref.size} bytes, at most {most} fit")
-    if store.size(ref.key) != ref.size:
-        raise Refused("wrong_size", f"{ref.key} is not of {ref.size} bytes")
+    found = store.size(ref.key)
+    if found == ref.size:
+        return
+    removal = Removal.read(store.view(ref.key)) if found <= MOST else None
+    if removal is not None and removal.sha256 == ref.sha256:
+        raise Removed(f"exchange: {ref.key} {removal.why}")
+    raise Refused("wrong_size", f"{ref.key} is not of {ref.size} bytes")
 
 
 def _wrong_hash(ref: ObjectRef) -> Refused:

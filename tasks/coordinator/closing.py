@@ -38,6 +38,11 @@ def conclude(seat: str) -> str:
     return coordinator.conclude(desk_at(seat)).reason
 
 
+def forget_rest(seat: str) -> None:
+    """Remove from the exchange what is left of a training that has ended, less its models."""
+    coordinator.forget_rest(desk_at(seat))
+
+
 def finished(seat: str) -> End | None:
     """The end of the training if it has ended."""
     return coordinator.finished(desk_at(seat))

@@ -31,6 +31,11 @@ def invite(seat: str, number: int) -> list[str]:
     return list(coordinator.invite(desk, number, weights).parties)
 
 
+def forget_superseded(seat: str) -> None:
+    """Remove from the exchange what only rounds that are done have read."""
+    coordinator.forget_superseded(desk_at(seat))
+
+
 @step("round-{number:03d} · {label} · reply")
 def ask_party(seat: str, number: int, party: str, label: str, until: float | None) -> str:
     """Wait for one party's reply; `replied`, `late`, or why it is refused."""

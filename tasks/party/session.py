@@ -58,9 +58,9 @@ def tell_statistics(seat: str, label: str) -> int:
 
 @step("round-{number:03d} · {label} · train")
 def train(seat: str, number: int, label: str) -> str:
-    """Train from the round's global model; the SHA-256 of the spooled update."""
+    """Train from the round's global model; the SHA-256 of the spooled update, or `late`."""
     desk = desk_at(seat)
-    return with_room(lambda: party.train(desk, number), desk.watch)
+    return with_room(lambda: party.train(desk, number), desk.watch) or "late"
 
 
 @step("round-{number:03d} · {label} · upload")
@@ -75,14 +75,16 @@ def upload(seat: str, number: int, label: str) -> str:
 def evaluate(seat: str, number: int, label: str) -> int:
     """Score the round's combined model at home and send the counts; the round."""
     desk = desk_at(seat)
-    return with_room(lambda: party.score(desk, number), desk.watch).round
+    with_room(lambda: party.score(desk, number), desk.watch)
+    return number
 
 
 @step("final test · {label} · evaluate")
 def evaluate_final(seat: str, label: str) -> int:
     """Score the best and the final model on the test split and send the counts; 0."""
     desk = desk_at(seat)
-    return with_room(lambda: party.score_final(desk), desk.watch).round
+    with_room(lambda: party.score_final(desk), desk.watch)
+    return 0
 
 
 def next_request(seat: str, since: int) -> Request | None:

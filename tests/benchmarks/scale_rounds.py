@@ -130,7 +130,7 @@ def typed() -> argparse.Namespace:
 def opened(given: argparse.Namespace, line: float) -> ObjectStore:
     """The exchange, over a line of so many Mbit/s."""
     if not given.endpoint:
-        return MemoryStore(keeps=False)
+        return MemoryStore()
     bucket = f"{BUCKET}-{given.parties}-{given.kind}-{given.line:.0f}"
     bucket += "-alone" if given.alone else ""
     throttle = Throttle(bytes_per_second=line * MBIT) if line else None

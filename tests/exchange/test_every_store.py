@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fedcore.errors import Conflict, InputError, NotThere
+from fedcore.exchange.removed import MOST, Removal
 
 ABUSED = ["", "/", "a//b", "/a", "a/", ".", "..", "a/../b", "a/.b", "a b", "ä", "a\n", "a" * 513]
 SHARED_STORE = settings(
@@ -168,3 +169,69 @@ def test_any_bytes_come_back_whole_and_in_parts(store, body, start, length):
     assert view == body
     assert view.readonly
     assert store.get_range(key, start, length) == body[start : start + length]
+
+
+def note_of(body: bytes) -> bytes:
+    return Removal(hashlib.sha256(body).hexdigest(), len(body), "was removed by a test").note()
+
+
+@pytest.mark.parametrize("size", [0, 300, 100_000, 9 << 20])
+def test_what_is_removed_leaves_its_note_and_its_key_stays_taken(store, size, tmp_path):
+    body = random.Random(size).randbytes(size)
+    store.put_once("a/large", body)
+    for _ in range(2):
+        store.forget("a/large", note_of(body))
+        assert store.get("a/large") == store.view("a/large") == note_of(body)
+        assert (store.exists("a/large"), store.size("a/large")) == (True, len(note_of(body)))
+    assert store.keys() == ["a/large"]
+    (tmp_path / "same").write_bytes(body)
+    store.put_once("a/large", body)
+    store.put_file_once("a/large", tmp_path / "same")
+    (tmp_path / "other").write_bytes(body + b"!")
+    with pytest.raises(Conflict):
+        store.put_once("a/large", body + b"!")
+    with pytest.raises(Conflict):
+        store.put_file_once("a/large", tmp_path / "other")
+    with pytest.raises(Conflict):
+        store.put_once("a/large", b"small")
+    assert store.get("a/large") == note_of(body)
+
+
+def test_what_is_not_there_cannot_be_removed_and_is_not_made_by_it(store):
+    store.put_once("a/b", b"body")
+    with pytest.raises(NotThere, match="a/c"):
+        store.forget("a/c", note_of(b"body"))
+    with pytest.raises(InputError):
+        store.forget("../b", note_of(b"body"))
+    assert store.keys() == ["a/b"]
+
+
+def test_writers_that_race_a_removal_write_nothing(store):
+    body, start = b"body" * 25_000, threading.Barrier(4)
+    store.put_once("a/b", body)
+
+    def act(number: int) -> bool:
+        start.wait()
+        try:
+            if number == 0:
+                store.forget("a/b", note_of(body))
+            else:
+                store.put_once("a/b", body if number == 1 else bytes([number]) * 100_000)
+        except Conflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(act, range(4))) == [True, True, False, False]
+    assert store.get("a/b") == note_of(body)
+
+
+def test_only_a_note_reads_as_one():
+    removal = Removal("0" * 64, 12, "was removed")
+    assert Removal.read(removal.note()) == removal
+    assert Removal.read(memoryview(removal.note())) == removal
+    for odd in (b"", b"{}", removal.note()[:-9], b" " + removal.note(), removal.note() + b"x"):
+        assert Removal.read(odd) is None
+    assert Removal.read(removal.note().ljust(MOST + 1)) is None
+    with pytest.raises(ValueError, match="are the most"):
+        Removal("0" * 64, 12, "x" * MOST).note()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from policy_story import COORDINATOR, agreement
-from rounds_story import key_of, task_file
+from rounds_story import keeping, key_of, task_file
 
 from fedcore.config.policy import Leaving, Policy
 from fedcore.config.task import TaskFile
@@ -105,6 +105,22 @@ def test_plain_words_say_what_leaves_and_at_what_count():
     assert "histograms" not in text
     assert "by this hospital's policy: accuracy, scores, statistics" in text
     assert "guest-1, host-2" in text
+
+
+@pytest.mark.parametrize(
+    ("rounds", "said"),
+    [
+        (0, "the coordinator removes it from the exchange once its round is done"),
+        (3, "the coordinator removes it from the exchange 3 rounds later"),
+        (None, "it stays in the exchange"),
+    ],
+)
+def test_plain_words_say_how_long_an_update_lies_in_the_exchange(rounds, said):
+    task = keeping(task_file(), rounds)
+    (update,) = (
+        one for one in in_plain_words(agreement(task), task, Leaving()).leaves if "update" in one
+    )
+    assert update.endswith(f"; {said}")
 
 
 def cross_checked() -> TaskFile:

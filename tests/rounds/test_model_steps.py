@@ -11,7 +11,7 @@ import pytest
 from failing_store import Failing
 from rounds_pair import Pair
 from rounds_story import task_file
-from worlds import KnownKeys, bits, opened, stories, world
+from worlds import KnownKeys, bits, is_removed, opened, stories, world
 
 from fedcore.config.task import TaskFile
 from fedcore.data.cohort import Cohort
@@ -48,6 +48,9 @@ class Seen(MemoryStore):
 
     def put_once(self, key: str, body: bytes | memoryview) -> None:
         self.inner.put_once(key, body)
+
+    def forget(self, key: str, note: bytes) -> None:
+        self.inner.forget(key, note)
 
     def view(self, key: str) -> memoryview:
         if self.hides and self.hides in key:
@@ -164,11 +167,11 @@ def test_parties_fetch_the_first_model_whole_and_then_steps_alone(name, cohorts,
     assert [one.bytes_down for one in outcome.records] == [3 * (b or a) for a, b in sizes]
 
 
-def test_an_exchange_in_memory_keeps_the_newest_step_alone(cohorts, tmp_path):
-    place = world(tmp_path, MemoryStore(keeps=False))
+def test_no_step_stays_once_the_training_has_ended(cohorts, tmp_path):
+    place = world(tmp_path, MemoryStore())
     simulate_cohorts(stepping(task_file(epochs=3, local_steps=1)), cohorts, place)
     found = [key for key in place.store.keys("") if "/step-" in key]
-    assert [place.store.size(key) > 0 for key in found] == [False, False, True]
+    assert [is_removed(place.store, key) for key in found] == [True] * 3
 
 
 def test_without_the_wish_there_are_no_steps(cohorts, tmp_path):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from rounds_story import RUN, ByHand, hospitals, model, task_file
+from worlds import is_removed
 
 from fedcore.errors import Interrupted, QuorumNotMet
 from fedcore.exchange import codec, keys
@@ -277,13 +278,8 @@ def test_a_body_of_sums_can_be_read_as_any_other(tmp_path) -> None:
     assert said.notes["total/weight"] == 10.0
 
 
-def test_a_simulation_in_memory_keeps_no_sums_of_groups_beyond_their_round(tmp_path) -> None:
-    data = hospitals(tmp_path / "data")
-    plain, sparing = MemoryStore(), MemoryStore(keeps=False)
-    task = task_file(combining="tree", group_size=1)
-    first = simulate(task, data, World(tmp_path / "plain", plain))
-    again = simulate(task, data, World(tmp_path / "sparing", sparing))
-    assert digest(first.final) == digest(again.final)
-    bodies = [key for key in sparing.keys("groups/") if key.endswith(".safetensors")]
-    assert [sparing.size(key) for key in bodies] == [0] * 4
-    assert all(plain.size(key) for key in bodies)
+def test_sums_of_groups_are_removed_once_their_round_is_done(tmp_path) -> None:
+    data, place = hospitals(tmp_path / "data"), World(tmp_path / "world")
+    simulate(task_file(combining="tree", group_size=1), data, place)
+    bodies = [key for key in place.store.keys("groups/") if key.endswith(".safetensors")]
+    assert [is_removed(place.store, key) for key in bodies] == [True] * 4

@@ -9,6 +9,7 @@ from fedcore.config.columns import level_of
 from fedcore.config.federation import FederationSection
 from fedcore.config.policy import METRICS, Leaving
 from fedcore.config.task import TaskFile
+from fedcore.errors import amount
 from fedcore.rounds.messages import Agreement
 
 PARTS = {
@@ -102,7 +103,8 @@ def _leaves(task: TaskFile, leaving: Leaving, few: int) -> Iterator[str]:
     bound = f"clipped to the norm {clip:g}" if clip is not None else "not clipped"
     yield (
         f"each round: the update (what the network learned here), {bound}; no noise is added and "
-        "the coordinator sees it by itself: something of the training images can be inferred"
+        "the coordinator sees it by itself: something of the training images can be inferred; "
+        f"{_kept(task)}"
     )
     means = [name for name in ("loss", "accuracy") if name in leaving.metrics]
     if means:
@@ -119,6 +121,15 @@ def _leaves(task: TaskFile, leaving: Leaving, few: int) -> Iterator[str]:
             "at the end, TO EVERY OTHER HOSPITAL: the model as it was trained here in the last "
             "round, to be scored on their patients"
         )
+
+
+def _kept(task: TaskFile) -> str:
+    """How long an update lies in the exchange."""
+    rounds = task.retention.keep_rounds
+    if rounds is None:
+        return "it stays in the exchange"
+    until = f"{amount(rounds, 'round')} later" if rounds else "once its round is done"
+    return f"the coordinator removes it from the exchange {until}"
 
 
 def _stays(task: TaskFile, leaving: Leaving, few: int) -> Iterator[str]:

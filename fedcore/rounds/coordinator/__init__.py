@@ -14,7 +14,7 @@ from fedcore.rounds.coordinator.closing import (
 )
 from fedcore.rounds.coordinator.combining import combine
 from fedcore.rounds.coordinator.desk import Desk
-from fedcore.rounds.coordinator.forgetting import forget_replaced
+from fedcore.rounds.coordinator.forgetting import forget_rest, forget_superseded
 from fedcore.rounds.coordinator.gathering import gather, hear
 from fedcore.rounds.coordinator.grouping import ask_group, groups, sum_group, summed
 from fedcore.rounds.coordinator.opening import adopt_initial_model, found, welcome
@@ -38,7 +38,8 @@ __all__ = [
     "conclude",
     "deadline",
     "finished",
-    "forget_replaced",
+    "forget_rest",
+    "forget_superseded",
     "found",
     "gather",
     "gather_statistics",

@@ -17,6 +17,7 @@ from fedcore.exchange.store import ObjectStore
 from fedcore.rounds import sealed
 from fedcore.rounds.messages import Hello, Member, Refusal, Reply
 from fedcore.rounds.signs import last_sign
+from fedcore.rounds.standing import Standing
 from fedcore.rounds.terms import LOOK_EVERY, Fence, Unfenced
 from fedcore.rounds.waiting import Watch
 
@@ -59,7 +60,7 @@ class Desk:
     `memory` holds messages that were read and verified before: they are written once, so they
     need not be fetched again. `replies` are those of the round that was invited to last, `made` is
     the newest global model of this process, by its SHA-256, `looks` when who has not declined is to
-    be looked at again.
+    be looked at again, `standing` the large objects that stand, as far as the rounds are read.
     """
 
     run: str
@@ -78,6 +79,7 @@ class Desk:
     fence: Fence | Unfenced = field(default_factory=Unfenced)
     seen: Callable[[str], str] = unseen
     welcomed: Welcomed = field(default_factory=Welcomed, repr=False, compare=False)
+    standing: Standing = field(default_factory=Standing, repr=False, compare=False)
 
     @property
     def guest(self) -> Member:

@@ -158,8 +158,8 @@ def name_of(desk: Desk, number: int, group: int, answers: Answers) -> str:
     return PurePosixPath(keys.group_sum(desk.run, number, group, _mark(answers))).name
 
 
-def bodies_of(desk: Desk, combined: Combined) -> list[str]:
-    """The keys of all sums that a round was made of; none where all was one sum."""
+def bodies_of(desk: Desk, combined: Combined) -> list[ObjectRef]:
+    """All sums that a round was made of; none where all was one sum."""
     folder = keys.groups_folder(desk.run, combined.round)
     words = (desk.recall(folder + name, GroupSum, desk.key.public) for name in combined.groups)
-    return [ref.key for word in words if word is not None for ref in word.bodies]
+    return [ref for word in words if word is not None for ref in word.bodies]

@@ -12,13 +12,31 @@ from fedcore.rounds import sealed
 from fedcore.rounds.messages import Combined, FinalEvaluation, ObjectRef, Score
 from fedcore.rounds.party import personal, weights
 from fedcore.rounds.party.desk import Desk
+from fedcore.rounds.party.overtaken import unless_over
 from fedcore.rounds.party.standardising import standardised
 from fedcore.training.evaluation import evaluate, withhold
 
 
-def score(desk: Desk, number: int) -> Score:
-    """Score round `number`'s combined model on the validation split and send the counts."""
+def score(desk: Desk, number: int) -> Score | None:
+    """Score round `number`'s combined model on the validation split and send the counts.
+
+    `None`, and nothing leaves, when a later round is over and the model was removed.
+    """
     desk.fence.glance()
+    return unless_over(desk, lambda: _score(desk, number))
+
+
+def score_final(desk: Desk) -> Score | None:
+    """Score the models of the final request on the test split and send the counts.
+
+    Where the task file asks for it, the best one is fine-tuned here first and scored as well.
+    `None`, and nothing leaves, when the training has ended and a party's model was removed.
+    """
+    desk.fence.require()
+    return unless_over(desk, lambda: _score_final(desk))
+
+
+def _score(desk: Desk, number: int) -> Score:
     key, public = keys.combined(desk.run, number), desk.coordinator_key()
     combined = sealed.read(desk.store, key, Combined, public)
     images = desk.cohort.validation
@@ -30,12 +48,7 @@ def score(desk: Desk, number: int) -> Score:
     return message
 
 
-def score_final(desk: Desk) -> Score:
-    """Score the models of the final request on the test split and send the counts.
-
-    Where the task file asks for it, the best one is fine-tuned here first and scored as well.
-    """
-    desk.fence.require()
+def _score_final(desk: Desk) -> Score:
     key, public = keys.final_evaluation(desk.run), desk.coordinator_key()
     request = sealed.read(desk.store, key, FinalEvaluation, public)
     personal.fine_tune(desk, request)

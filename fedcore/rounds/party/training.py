@@ -12,6 +12,7 @@ from fedcore.rounds import sealed
 from fedcore.rounds.messages import Invitation, Reply
 from fedcore.rounds.party import carrying, controls, packing, personal, spool, weights
 from fedcore.rounds.party.desk import Desk
+from fedcore.rounds.party.overtaken import unless_over
 from fedcore.rounds.party.requests import invitation
 from fedcore.rounds.party.spool import Spooled
 from fedcore.rounds.party.standardising import standardised
@@ -23,17 +24,22 @@ from fedcore.training.normaliser import normaliser
 from fedcore.training.plan import plan_for
 
 
-def train(desk: Desk, number: int) -> str:
+def train(desk: Desk, number: int) -> str | None:
     """Train from the round's global model and spool the update; the update's SHA-256.
 
     The one place that sees both a patient and a weight. What is spooled already for the same
     weights is not trained again, nor what missed an earlier round and counts in this one. Where
-    rounds close early, a training that was cut off goes on although its round is over.
+    rounds close early, a training that was cut off goes on although its round is over. `None` when
+    the round is over and what it starts from was removed.
     """
     desk.fence.glance()
     asked = invitation(desk, number)
     if asked.task_hash != desk.task.fingerprint():
         raise Refused("wrong_task", f"the invitation to round {number}")
+    return unless_over(desk, lambda: _train(desk, asked))
+
+
+def _train(desk: Desk, asked: Invitation) -> str:
     done = _spooled(desk, asked)
     if done is not None:
         personal.train_beside(desk, asked)
@@ -50,7 +56,7 @@ def _train_shared(desk: Desk, asked: Invitation) -> str:
     begun, held = weights.with_home(desk, start, number), controls.take_up(desk, asked, start)
     checkpoint = _checkpoint(desk, asked)
     before = carrying.before(desk, number)
-    result = _train(desk, begun, number, checkpoint, held.offsets, before)
+    result = _train_here(desk, begun, number, checkpoint, held.offsets, before)
     turned = controls.turn(desk, held, begun, result)
     draft = codec.Draft(schema(select(start, desk.shared)))
     update = _update(desk, start, result.params, draft)
@@ -80,6 +86,8 @@ def upload(desk: Desk, number: int) -> Reply | None:
     asked = invitation(desk, number)
     done = _spooled(desk, asked)
     if done is None:
+        if desk.store.exists(keys.record(desk.run, number)):
+            return None  # its model was removed before the training began
         raise Refused("not_trained", f"nothing is spooled for round {number}")
     standing = _our_reply(desk, number)
     if standing is not None:
@@ -123,7 +131,7 @@ def _update(desk: Desk, start: Params, trained: Params, draft: codec.Draft) -> P
     return subtract(select(trained, desk.shared), select(start, desk.shared), draft.arrays)
 
 
-def _train(
+def _train_here(
     desk: Desk,
     start: Params,
     number: int,

@@ -65,8 +65,8 @@ def run(parties: int, rounds: int, exchange: str, marks: Path, folder: Path) -> 
 
 def _store(exchange: str, folder: Path) -> ObjectStore:
     if exchange == "memory":
-        return MemoryStore(keeps=False)
-    return FolderStore(folder, lasting=exchange == "lasting", keeps=False)
+        return MemoryStore()
+    return FolderStore(folder, lasting=exchange == "lasting")
 
 
 def _labels() -> np.ndarray:
