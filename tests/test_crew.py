@@ -106,7 +106,7 @@ def test_small_arrays_stay_with_the_calling_thread() -> None:
 def test_threads_end_with_the_mean_that_had_them() -> None:
     mean = WeightedMean(partial(Crew, 3))
     mean.add(update([2 * BLOCK]), 1.0)
-    assert crew_threads() == 2
+    assert 1 <= crew_threads() <= 2  # who is done before the next is set to work does both
     threads = [one for one in threading.enumerate() if one.name.startswith("crew")]
     del mean
     gc.collect()
