@@ -10,8 +10,9 @@ from typing import Protocol, TypeVar, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-# Numbers are read in so large parts together, by bytes; one array may be larger.
-TOGETHER = 16 << 20
+# Bytes of arrays that threads are set to work on together: each start costs as much as 500,000
+# numbers. What lies in memory, or is computed block by block, takes no more room for that.
+TOGETHER = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def in_blocks(
 def some_at_a_time(named: Iterable[Named]) -> Iterator[list[Named]]:
     """What comes as name, array and more, so much of it together that it is worth some threads.
 
-    At most `TOGETHER` bytes or one array of it are held.
+    At most `TOGETHER` bytes or one array of it are held, where arrays are made when asked for.
     """
     some: list[Named] = []
     size = 0

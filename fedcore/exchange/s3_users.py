@@ -1,6 +1,6 @@
 """Users of an S3 exchange that is ours: one for each party, limited to what it may do.
 
-The second door to boto3, beside `s3.py`: this one speaks the IAM API (SeaweedFS's, started with
+The second door to S3, beside `s3.py`: this one speaks the IAM API (SeaweedFS's, started with
 `-s3.iam.readOnly=false`) with the coordinator's credentials, and no party ever needs it.
 
 A user may make further keys for itself: SeaweedFS allows that and knows no way to forbid it. So a
@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from fedcore.errors import NotAllowed, NotThere, Unreachable
 from fedcore.exchange.party_policy import Policy, party_policy
 from fedcore.exchange.s3_answers import CREDENTIALS, silence
+from fedcore.exchange.s3_line import plain_session
 
 POLICY = "fedcore-party"
 REGION = "us-east-1"
@@ -61,17 +61,15 @@ def create_party_user(
 
 
 def let_read(
-    endpoint: str,
-    environ: Mapping[str, str],
-    bucket: str,
-    party_id: str,
-    runs: Sequence[str],
+    endpoint: str, environ: Mapping[str, str], bucket: str, runs: Mapping[str, Sequence[str]]
 ) -> None:
-    """Let the party's user read the trainings `runs` and no others; its keys stay.
+    """Let the user of each party in `runs` read those trainings and no others; its keys stay.
 
-    Raises `NotThere` if it has no user, `NotAllowed` or `Unreachable`.
+    Raises `NotThere` if one has no user, `NotAllowed` or `Unreachable`.
     """
-    _Users(endpoint, environ).allow(_name(party_id), party_policy(bucket, party_id, runs))
+    iam = _Users(endpoint, environ)
+    for party, some in runs.items():
+        iam.allow(_name(party), party_policy(bucket, party, some))
 
 
 def remove_party_user(endpoint: str, environ: Mapping[str, str], party_id: str) -> None:
@@ -144,7 +142,7 @@ def _api(endpoint: str, place: str, environ: Mapping[str, str]) -> Any:
     patience = Config(
         connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 3}
     )
-    return boto3.session.Session().client(
+    return plain_session().client(
         "iam",
         endpoint_url=endpoint,
         aws_access_key_id=user,

@@ -19,13 +19,10 @@ def let_members_read(hub: Hub, run: str, members: Sequence[str]) -> None:
     others manage keep the rights that they have. Raises `NotThere`, `NotAllowed`, `Unreachable`.
     """
     with registry.locked(hub):
-        for held in registry.active(hub):
-            if held.party_id in members and held.own_exchange:
-                runs = (*(one for one in held.runs if one != run), run)[-MOST:]
-                _let_read(hub, held.party_id, runs)
-                registry.save(hub, held.model_copy(update={"runs": runs}))
-
-
-def _let_read(hub: Hub, party: str, runs: Sequence[str]) -> None:
-    place = hub.exchange
-    let_read(place.location, hub.exchange_environ(), place.bucket, party, runs)
+        held = [one for one in registry.active(hub) if one.party_id in members and one.own_exchange]
+        runs = {one.party_id: (*(old for old in one.runs if old != run), run) for one in held}
+        runs = {party: some[-MOST:] for party, some in runs.items()}
+        place = hub.exchange
+        let_read(place.location, hub.exchange_environ(), place.bucket, runs)
+        for one in held:
+            registry.save(hub, one.model_copy(update={"runs": runs[one.party_id]}))

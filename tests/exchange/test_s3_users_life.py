@@ -42,10 +42,15 @@ def test_after_a_rotation_the_new_key_works_and_no_older_one(seaweedfs, ground):
 
 
 def test_what_it_may_read_changes_at_once_and_its_keys_stay(seaweedfs, ground):
-    keys = user(seaweedfs, ground.bucket, "member")
-    store = store_of(seaweedfs, ground.bucket, keys)
+    keys, other = (user(seaweedfs, ground.bucket, name) for name in ("member", "other"))
+    store, others = (store_of(seaweedfs, ground.bucket, one) for one in (keys, other))
     for runs in (["r"], ["r2"], ["r", "r2"], []) * 3:
-        let_read(seaweedfs.endpoint, seaweedfs.environ, ground.bucket, "member", runs)
+        let_read(
+            seaweedfs.endpoint, seaweedfs.environ, ground.bucket, {"member": runs, "other": ["r2"]}
+        )
+        assert others.keys("coordinator/r2/") == ["coordinator/r2/x"]
+        with pytest.raises(NotAllowed):
+            others.keys("coordinator/r/")
         for run, key in (("r", "coordinator/r/a"), ("r2", "coordinator/r2/x")):
             if run in runs:
                 assert store.get(key) == b"not yours"
@@ -56,7 +61,7 @@ def test_what_it_may_read_changes_at_once_and_its_keys_stay(seaweedfs, ground):
                 with pytest.raises(NotAllowed):
                     store.keys(f"coordinator/{run}/")
     with pytest.raises(NotThere):
-        let_read(seaweedfs.endpoint, seaweedfs.environ, ground.bucket, "nobody", ["r"])
+        let_read(seaweedfs.endpoint, seaweedfs.environ, ground.bucket, {"nobody": ["r"]})
 
 
 def test_users_survive_a_kill_of_the_server(seaweedfs, ground):

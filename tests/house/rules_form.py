@@ -13,7 +13,7 @@ LONGEST_FILE = 300
 DOORS = {
     # s3_line and s3_calls move objects for everybody, under fedcore/exchange/s3.py;
     # s3_users.py makes users, for the coordinator alone.
-    "boto3": ("fedcore/exchange/s3_line.py", "fedcore/exchange/s3_users.py"),
+    "boto3": ("fedcore/exchange/s3_line.py",),
     "botocore": (
         "fedcore/exchange/s3_line.py",
         "fedcore/exchange/s3_calls.py",
