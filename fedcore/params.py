@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
+from fedcore.blocks import Blocks, in_blocks, some_at_a_time
+from fedcore.crew import GRAIN, Crew, Floats
 from fedcore.errors import Refused
 
 Array = npt.NDArray[np.generic]
@@ -24,8 +26,6 @@ Schema = dict[str, tuple[str, tuple[int, ...]]]
 # What BatchNorm gathers along the way, by the last part of the name: no gradient moves it.
 MEASURED = frozenset({"running_mean", "running_var"})
 STATISTICS = MEASURED | {"num_batches_tracked"}
-# So many numbers at a time stay in the processor's cache, as float64, too.
-BLOCK = 1 << 13
 # SCAFFOLD's control variates stand under this prefix, beside the parameters that they belong to.
 CONTROL = "control/"
 
@@ -62,12 +62,12 @@ def require_finite(params: Mapping[str, Array]) -> None:
             raise Refused("not_finite", f"{name} holds NaN or infinity")
 
 
-def is_float(array: Array) -> bool:
+def is_float(array: Array | Blocks) -> bool:
     """Whether an array takes part in the algebra (floating) or is carried along (integer)."""
     return array.dtype.kind == "f"
 
 
-def is_learned(name: str, array: Array) -> bool:
+def is_learned(name: str, array: Array | Blocks) -> bool:
     """Whether gradients move it: floating, and none of BatchNorm's running statistics.
 
     The coordinator has no network to ask, so the statistics are known by torch's names for them.
@@ -108,40 +108,53 @@ def scale(params: Mapping[str, Array], factor: float) -> Params:
 
 def norm(params: Mapping[str, Array]) -> float:
     """The L2 norm over all floating values, summed in float64."""
-    arrays = (params[name] for name in sorted(params))
-    return math.sqrt(sum(_squares(array) for array in arrays if is_float(array)))
+    return math.sqrt(sum(size for _, _, size in _squares(params, Crew)))
 
 
-def finite_norm(params: Mapping[str, Array], leaving_out: str) -> float:
+def finite_norm(
+    params: Mapping[str, Array], leaving_out: str, crew: Callable[[], Crew] = Crew
+) -> float:
     """`norm` of what does not begin with `leaving_out`, in the pass that looks for NaN.
 
     Raises `Refused` as `require_finite` does, of what is left out, too: what is not finite shows
     in its sum of squares.
     """
     squares: list[float] = []
-    for name in sorted(params):
-        array = params[name]
-        if not is_float(array):
-            continue
-        size = _squares(array)
+    for name, blocks, size in _squares(params, crew):
         if not math.isfinite(size):  # a sum of finite squares may be infinite, too
-            require_finite({name: array})
+            require_finite({name: blocks.whole()})
         if not name.startswith(leaving_out):
             squares.append(size)
     return math.sqrt(sum(squares))
 
 
-def _squares(array: Array) -> float:
-    """The sum of squares in float64, block by block to stay in the cache."""
-    flat = np.ascontiguousarray(array).reshape(-1)
-    wide = np.empty(min(len(flat), BLOCK), np.float64)
-    total = 0.0
-    for start in range(0, len(flat), BLOCK):
-        part = flat[start : start + BLOCK]
-        block = wide[: len(part)]
-        block[:] = part
-        total += float(np.dot(block, block))
-    return total
+def _squares(
+    params: Mapping[str, Array], crew: Callable[[], Crew]
+) -> Iterator[tuple[str, Blocks, float]]:
+    """Of each floating array, names sorted, the sum of squares in float64."""
+    arrays = in_blocks(params, sorted(params))
+    with crew() as at_work:
+        for some in some_at_a_time((name, one) for name, one in arrays if is_float(one)):
+            sums = _sums_of_squares([one for _, one in some], at_work)
+            yield from ((*one, size) for one, size in zip(some, sums, strict=True))
+
+
+def _sums_of_squares(arrays: Sequence[Blocks], crew: Crew) -> list[float]:
+    """Of each piece, then of these in their order: the same for any number of threads."""
+    sizes = [one.size for one in arrays]
+    found = [[0.0] * -(-size // GRAIN) for size in sizes]
+
+    def add(place: int, part: slice, room: Floats) -> None:
+        room[:] = arrays[place].read(part)
+        count, first = len(room) // GRAIN, part.start // GRAIN
+        pieces, rest = room[: count * GRAIN].reshape(count, GRAIN), room[count * GRAIN :]
+        with np.errstate(over="ignore"):
+            found[place][first : first + count] = np.vecdot(pieces, pieces).tolist()
+        if len(rest):
+            found[place][first + count] = float(np.dot(rest, rest))
+
+    crew.each_block(sizes, add)
+    return [sum(one) for one in found]
 
 
 def clip(params: Mapping[str, Array], max_norm: float | None) -> Params:

@@ -103,7 +103,7 @@ class FolderStore:
     def get_to_file(self, key: str, path: Path) -> str:
         """See `ObjectStore`."""
         passing = Passing(self._chunks(key))
-        durable.replace_with(path, passing, lasting=self._lasting)
+        durable.replace_with(path, passing, lasting=False)
         return passing.sha256()
 
     def size(self, key: str) -> int:

@@ -23,16 +23,13 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
+from fedcore.blocks import Blocks
 from fedcore.errors import Refused
+from fedcore.exchange.rounding import SCALE, Bench, rows_of, to_bytes, to_halves
+from fedcore.exchange.unpacking import from_bytes, from_halves, from_largest
 from fedcore.params import CONTROL, Array, Params, Schema, is_learned, kind_name
 
-# As bfloat16. An update that holds one is refused, so it must not round to a number.
-NOT_A_NUMBER = 0x7FC0
-SCALE, INDEX, VALUE = ":scale", ":index", ":value"
-MOST = 127
-TINY = np.finfo(np.float32).tiny
-# 64k numbers: what is worked on stays in the second-level cache.
-BLOCK = 1 << 16
+INDEX, VALUE = ":index", ":value"
 Floats = npt.NDArray[np.float32]
 
 
@@ -43,12 +40,12 @@ def pack(update: Mapping[str, Array], codec: str, share: float, seed: int) -> Pa
     """
     if codec == "topk":
         return _largest(update, share)
-    write = {"float32": _as_is, "bfloat16": _halves, "int8": _bytes}[codec]
-    random = np.random.default_rng(seed)
+    write = {"float32": _as_is, "bfloat16": to_halves, "int8": to_bytes}[codec]
+    bench = Bench(seed)
     packed: Params = {}
     for name in sorted(update):
         array = update[name]
-        packed.update(write(name, array, random) if is_packed(name, array) else {name: array})
+        packed.update(write(name, array, bench) if is_packed(name, array) else {name: array})
     return packed
 
 
@@ -75,14 +72,23 @@ class Unpacked(Mapping[str, Array]):
 
     def __getitem__(self, name: str) -> Array:
         """The array as the receiver uses it; `KeyError` for a name that is not there."""
+        if self._codec == "float32" or not _is_packed(name, self._expected[name][0]):
+            return self._packed[name]
+        return self.blocks(name).whole()
+
+    def blocks(self, name: str) -> Blocks:
+        """The array, read block by block, so that it need never be in memory whole."""
         dtype, shape = self._expected[name]
         if self._codec == "float32" or not _is_packed(name, dtype):
-            return self._packed[name]
+            return Blocks.of(self._packed[name])
         if self._codec == "bfloat16":
-            return _from_halves(self._packed[name])
-        if self._codec == "int8":
-            return _from_bytes(self._packed[name], self._packed[name + SCALE])
-        return _from_largest(name, self._packed[name + INDEX], self._packed[name + VALUE], shape)
+            read = from_halves(self._packed[name])
+        elif self._codec == "int8":
+            read = from_bytes(self._packed[name], self._packed[name + SCALE])
+        else:
+            index, values = self._packed[name + INDEX], self._packed[name + VALUE]
+            read = from_largest(name, index, values, math.prod(shape))
+        return Blocks(np.dtype(np.float32), tuple(shape), read)
 
     def __iter__(self) -> Iterator[str]:
         """The names, sorted."""
@@ -102,7 +108,7 @@ def packed_schema(expected: Schema, codec: str) -> Schema:
         elif codec == "bfloat16":
             found[name] = ("uint16", shape)
         elif codec == "int8":
-            found[name], found[name + SCALE] = ("int8", shape), ("float32", _rows(shape))
+            found[name], found[name + SCALE] = ("int8", shape), ("float32", rows_of(shape))
         else:
             count = (math.prod(shape),)
             found[name + INDEX], found[name + VALUE] = ("uint32", count), ("float32", count)
@@ -160,73 +166,8 @@ def _may_be(name: str, shape: tuple[int, ...], found: Schema, wanted: Schema) ->
     return lengths == {shape} and len(shape) == 1 and shape[0] <= most[0]
 
 
-def _as_is(name: str, array: Array, _: np.random.Generator) -> Params:
+def _as_is(name: str, array: Array, _: Bench) -> Params:
     return {name: array}
-
-
-def _halves(name: str, array: Array, _: np.random.Generator) -> Params:
-    """The upper 16 bits after rounding to the nearest, ties to even."""
-    bits = np.ascontiguousarray(array).view(np.uint32).reshape(-1)
-    halves = np.empty(bits.shape, np.uint16)
-    for start in range(0, len(bits), BLOCK):
-        part = bits[start : start + BLOCK]
-        halves[start : start + BLOCK] = (part + (((part >> 16) & 1) + 0x7FFF)) >> 16
-    halves[~np.isfinite(np.ravel(array))] = NOT_A_NUMBER
-    return {name: halves.reshape(array.shape)}
-
-
-def _from_halves(halves: Array) -> Array:
-    bits = halves.astype(np.uint32)
-    bits <<= 16
-    return bits.view(np.float32)
-
-
-def _bytes(name: str, array: Array, random: np.random.Generator) -> Params:
-    rows = _in_rows(np.ascontiguousarray(array, np.float32))
-    scales = np.abs(rows).max(axis=1, initial=0.0) / np.float32(MOST)
-    scales[scales < TINY] = 0  # their inverse would be infinite
-    inverse = np.divide(1, scales, out=np.zeros_like(scales), where=scales > 0)
-    steps = np.empty(rows.shape, np.int8)
-    together = max(1, BLOCK // max(1, rows.shape[1]))
-    for start in range(0, len(rows), together):
-        part = slice(start, start + together)
-        with np.errstate(invalid="ignore"):  # what is not finite shows in the scale
-            steps[part] = _steps(rows[part] * inverse[part, np.newaxis], random)
-    return {name: steps.reshape(array.shape), name + SCALE: scales}
-
-
-def _steps(values: Floats, random: np.random.Generator) -> Floats:
-    """Up with the probability of the part that is cut off, else down: right on average."""
-    values += _uniform(values.size, random).reshape(values.shape)
-    np.floor(values, out=values)
-    return np.clip(values, -MOST, MOST, out=values)
-
-
-def _uniform(count: int, random: np.random.Generator) -> Floats:
-    """Numbers in (0, 1) in steps of 2^-16, four of each 64 random bits."""
-    raw = random.bit_generator.random_raw(-(-count // 4))
-    high = raw.view(np.uint16)[:count].astype(np.float32)
-    high += 0.5
-    high *= 2.0**-16
-    return high
-
-
-def _from_bytes(steps: Array, scales: Array) -> Array:
-    values = steps.astype(np.float32)
-    rows = _in_rows(values)
-    with np.errstate(invalid="ignore"):  # an infinite scale gives no number, and is refused
-        np.multiply(rows, scales[:, np.newaxis], out=rows)
-    return values
-
-
-def _in_rows(array: Floats) -> Floats:
-    """A view of a contiguous array as (rows, numbers of a row)."""
-    (rows,) = _rows(array.shape)
-    return array.reshape(rows, array.size // rows if rows else 0)
-
-
-def _rows(shape: tuple[int, ...]) -> tuple[int]:
-    return (shape[0],) if len(shape) > 1 else (1,)
 
 
 def _largest(update: Mapping[str, Array], share: float) -> Params:
@@ -257,12 +198,3 @@ def _chosen(sizes: Floats, count: int) -> npt.NDArray[np.int64]:
     above = np.flatnonzero(sizes > least)
     equal = np.flatnonzero(sizes == least)[: count - len(above)]
     return np.sort(np.concatenate([above, equal]))
-
-
-def _from_largest(name: str, index: Array, values: Array, shape: tuple[int, ...]) -> Array:
-    places = index.astype(np.int64)
-    if len(places) and (places[-1] >= math.prod(shape) or (np.diff(places) <= 0).any()):
-        raise Refused("index", f"{name[:80]}: places that are not sorted, twice, or beyond the end")
-    whole = np.zeros(math.prod(shape), np.float32)
-    whole[places] = values
-    return whole.reshape(shape)

@@ -104,13 +104,14 @@ def fetch_to_file(opening: Open, pause: Pause, target: Path, source: str) -> str
 
     What a cut or killed fetch left is taken up again, if it is of the same object (`source` and
     its tag). `InputError` when the file cannot be written; what is there stays for the next time.
+    It is not flushed to the disk, see `ObjectStore`.
     """
     with durable.written(target):
         part = Partial(target, source)
         with part.claimed() as file:
             if file is None:
                 passing = Passing(steadily(opening, pause))
-                durable.replace_with(target, passing)
+                durable.replace_with(target, passing, lasting=False)
                 return passing.sha256()
             try:
                 return _complete(part, file, opening, pause)
@@ -192,10 +193,8 @@ class Partial:
     def finish(self, file: BinaryIO) -> None:
         """Give the whole file its name."""
         file.flush()
-        os.fsync(file.fileno())
         self._part.replace(self._target)
         self._note.unlink(missing_ok=True)
-        durable.flush_folder(self._target.parent)
 
     def _locked(self, file: BinaryIO) -> bool:
         """Whether the part is now ours, and still the one of that name."""

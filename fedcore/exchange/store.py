@@ -57,7 +57,11 @@ class ObjectStore(Protocol):
         ...
 
     def get_to_file(self, key: str, path: Path) -> str:
-        """Write the object to a local file, which appears once it is complete; SHA-256 in hex."""
+        """Write the object to a local file, which appears once it is complete; SHA-256 in hex.
+
+        A power cut may tear it afterwards, as it is not flushed to the disk: what can be fetched
+        again is not waited for. Whoever finds the file later compares its hash.
+        """
         ...
 
     def size(self, key: str) -> int:

@@ -41,7 +41,15 @@ def load_params(module: nn.Module, params: Mapping[str, Array]) -> None:
     require_schema({name: np.asarray(array) for name, array in params.items()}, schema_of(module))
     with torch.no_grad():
         for name, tensor in state.items():
-            tensor.copy_(as_tensor(params[name]))
+            _overwrite(tensor, params[name])
+
+
+def _overwrite(tensor: torch.Tensor, array: Array) -> None:
+    """Copy once: a tensor cannot be made over read-only memory, as a fetched model's is."""
+    if tensor.is_cpu:
+        np.copyto(tensor.numpy(), array)
+    else:
+        tensor.copy_(as_tensor(array))
 
 
 def as_tensor(array: Array) -> torch.Tensor:

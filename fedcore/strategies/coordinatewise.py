@@ -6,13 +6,17 @@ largest honest one, so what is non-negative at every honest party (a running var
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from fedcore.crew import Crew, Floats
 from fedcore.params import Array, Params, is_float
-from fedcore.strategies.mean import BLOCK, rounded
+from fedcore.strategies.mean import rounded
 from fedcore.strategies.robust import Update
+
+# 32k numbers of each update are sorted together.
+BLOCK = 1 << 15
 
 
 def median(updates: Sequence[Update]) -> Params:
@@ -58,15 +62,15 @@ def _by_block(arrays: Sequence[Array], combine: Callable[[Array], Array]) -> Arr
     """`combine` over blocks (n, size), put together in the arrays' own shape and dtype."""
     first = arrays[0]
     result = np.empty(first.size, first.dtype)
-    for start, block in _blocks(arrays):
-        result[start : start + block.shape[1]] = rounded(combine(block), first.dtype)
-    return result.reshape(first.shape)
-
-
-def _blocks(arrays: Sequence[Array]) -> Iterator[tuple[int, Array]]:
     flat = [np.ascontiguousarray(array).reshape(-1) for array in arrays]
-    for start in range(0, len(flat[0]), BLOCK):
-        yield start, np.stack([one[start : start + BLOCK] for one in flat])
+
+    def fill(_: int, part: slice, __: Floats) -> None:
+        block = np.stack([one[part] for one in flat])
+        result[part] = rounded(combine(block), first.dtype)
+
+    with Crew(block=BLOCK) as crew:
+        crew.each_block([first.size], fill)
+    return result.reshape(first.shape)
 
 
 def _middle(block: Array) -> Array:

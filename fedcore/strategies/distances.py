@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from fedcore.errors import QuorumNotMet
 from fedcore.params import is_float
-from fedcore.strategies.mean import BLOCK
 from fedcore.strategies.robust import Update
 
+# Sums are made block by block, so another size would make other last bits.
+BLOCK = 1 << 15
 Matrix = npt.NDArray[np.float64]
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from fedcore.blocks import Blocks, in_blocks, some_at_a_time
+from fedcore.crew import Crew, Floats
 from fedcore.errors import QuorumNotMet, Refused
 from fedcore.params import Array, Params
 
-# 32k elements: both blocks of the multiply-add stay in the second-level cache.
-BLOCK = 1 << 15
 # Before a name: its total weight, its dtype.
 TOTAL, KIND = "total/", "kind/"
 
@@ -21,22 +21,33 @@ class WeightedMean:
 
     An array that only some updates hold is the mean over those. Floating-point sums depend on their
     order, so callers add in a canonical order (sorted party ids), never in the order of arrival;
-    then the result is the same to the bit.
+    then the result is the same to the bit. How many threads add changes no bit: each number is
+    added by one of them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, crew: Callable[[], Crew] = Crew) -> None:
         """Start empty; the first update with a name decides its dtype and shape."""
+        self._crew = crew()
         self._sums: dict[str, npt.NDArray[np.float64]] = {}
         self._kinds: dict[str, np.dtype[np.generic]] = {}
         self._totals: dict[str, float] = {}
 
     def add(self, update: Mapping[str, Array], weight: float, factor: float = 1.0) -> None:
         """Take `factor * update` in; `weight` > 0. The update is not kept."""
-        for name, array in update.items():
+        self.add_each(((*one, factor) for one in in_blocks(update)), weight)
+
+    def add_each(self, arrays: Iterable[tuple[str, Blocks, float]], weight: float) -> None:
+        """As `add`, of arrays that come with their names and a factor of their own."""
+        for some in some_at_a_time(arrays):
+            self._add_some(some, weight)
+
+    def _add_some(self, arrays: list[tuple[str, Blocks, float]], weight: float) -> None:
+        for name, array, _ in arrays:
             if name not in self._sums:
                 self._kinds[name], self._totals[name] = array.dtype, 0.0
                 self._sums[name] = np.zeros(array.shape, np.float64)
-            _multiply_add(self._sums[name], array, weight * factor)
+        self._multiply_add([(name, array, weight * factor) for name, array, factor in arrays])
+        for name, _, _ in arrays:
             self._totals[name] += weight
 
     def notes(self) -> dict[str, float | str]:
@@ -60,7 +71,7 @@ class WeightedMean:
             self._sums[name] = np.zeros(sums.shape, np.float64)
         if sums.shape != self._sums[name].shape:
             raise Refused("shape", f"{name}: {sums.shape} against {self._sums[name].shape}")
-        _multiply_add(self._sums[name], sums, factor)
+        self._multiply_add([(name, Blocks.of(sums), factor)])
         self._totals[name] += float(notes[TOTAL + name])
 
     def result(self) -> Params:
@@ -71,22 +82,31 @@ class WeightedMean:
         """
         if not self._sums:
             raise QuorumNotMet("no update was admitted, so there is nothing to combine")
-        return {
-            name: rounded(self._sums.pop(name) / self._totals[name], self._kinds[name])
-            for name in list(self._sums)
-        }
+        return {name: self._mean_of(name) for name in list(self._sums)}
 
+    def _mean_of(self, name: str) -> Array:
+        sums, total, kind = self._sums.pop(name), self._totals[name], self._kinds[name]
+        mean = np.empty(sums.shape, kind)
+        source, into = sums.reshape(-1), mean.reshape(-1)
 
-def _multiply_add(total: npt.NDArray[np.float64], array: Array, weight: float) -> None:
-    """`total += weight * array`, block by block to stay in the cache."""
-    into, source = total.reshape(-1), np.ascontiguousarray(array).reshape(-1)
-    wide = np.empty(min(len(into), BLOCK), np.float64)
-    for start in range(0, len(into), BLOCK):
-        part = source[start : start + BLOCK]
-        block = wide[: len(part)]
-        block[:] = part
-        block *= weight
-        into[start : start + BLOCK] += block
+        def divide(_: int, part: slice, room: Floats) -> None:
+            np.divide(source[part], total, out=room)
+            into[part] = rounded(room, kind)
+
+        self._crew.each_block([sums.size], divide)
+        return mean
+
+    def _multiply_add(self, arrays: Sequence[tuple[str, Blocks, float]]) -> None:
+        """`sums += factor * array` of each, block by block."""
+        sums = [self._sums[name].reshape(-1) for name, _, _ in arrays]
+
+        def add(place: int, part: slice, room: Floats) -> None:
+            _, source, factor = arrays[place]
+            room[:] = source.read(part)
+            room *= factor
+            sums[place][part] += room
+
+        self._crew.each_block([len(one) for one in sums], add)
 
 
 def rounded(values: Array, kind: np.dtype[np.generic]) -> Array:

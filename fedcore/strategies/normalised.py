@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
 
+from fedcore.blocks import Blocks, in_blocks
 from fedcore.params import Array, Params, is_learned, scale
 from fedcore.strategies.mean import TOTAL, WeightedMean
 from fedcore.strategies.rule import Contribution, Step
@@ -36,14 +37,17 @@ class Normalised(Summed):
     def add(self, contribution: Contribution) -> None:
         """See `Rule`."""
         unit = self._unit = self._unit or contribution.normaliser
-        weight, update = contribution.weight, contribution.update
         length: Array = np.array(contribution.normaliser / unit)
-        for name, array in update.items():
-            if is_learned(name, array):
-                self._mean.add({name: array}, weight, unit / contribution.normaliser)
-                self._lengths.add({name: length}, weight)
-            else:
-                self._mean.add({name: array}, weight)
+        lengths: Params = {}
+
+        def shortened() -> Iterator[tuple[str, Blocks, float]]:
+            for name, blocks in in_blocks(contribution.update):
+                if is_learned(name, blocks):
+                    lengths[name] = length
+                yield name, blocks, unit / contribution.normaliser if name in lengths else 1.0
+
+        self._mean.add_each(shortened(), contribution.weight)
+        self._lengths.add(lengths, contribution.weight)
 
     def partial(self) -> Partial:
         """See `Summing`; the sums are relative to the group's first normaliser."""

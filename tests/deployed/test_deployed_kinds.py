@@ -1,12 +1,18 @@
-"""Cross-modal, clinical tables, early rounds: through hub and pools with the simulation's bits."""
+"""Cross-modal, tables, early rounds, a tree: through hub and pools with the simulation's bits."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from uuid import UUID
 
 import pytest
 import table_story
+from command_story import until
 from rounds_story import task_file, write_pictures
 from test_deployed_training import ends
 
@@ -91,3 +97,32 @@ def test_rounds_that_take_one_reply_at_a_time_come_to_their_end(world) -> None:
         statuses = [one.status for one in world.record("single", number).parties.values()]
         assert statuses.count("admitted") == 1
         assert set(statuses) <= {"admitted", "training", "waiting"}
+
+
+def test_a_tree_of_groups_one_of_whose_processes_is_killed(world, data, tmp_path) -> None:
+    """Each party is a group by itself; the first process that is seen adding is killed."""
+    task = task_file(strategy="fednova", combining="tree", group_size=1, epochs=2)
+    alone = simulate(task, data, World(tmp_path / "alone"))
+    order = {"task_file": task.model_dump(mode="json"), "run": "tree"}
+    flow_run = world.submit("federated-training/train", **order)
+    until(lambda: killed_a_group(world, flow_run), "a process that adds up a group", 600)
+    assert ends(world, flow_run) == "Completed", world.texts()
+    assert world.bits(world.finished("tree")) == (digest(alone.best), digest(alone.final))
+    assert world.texts().count("died, started again") == 1
+    names = [name for name, _ in world.tasks(flow_run)]
+    for number in (1, 2):
+        of_groups = {f"round-{number:03d} · group {one} · replies and sum" for one in (1, 2)}
+        assert of_groups <= set(names)
+
+
+def killed_a_group(world, flow_run: UUID) -> bool:
+    """Kill the process of a group of this world, if one is there."""
+    if world.is_over(flow_run):
+        raise AssertionError(f"the training is over\n{world.texts()}")
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = place.read_bytes().decode().split("\0")
+            if "tasks.coordinator.group_process" in words and str(world.folder) in words[3]:
+                os.kill(int(place.parent.name), signal.SIGKILL)
+                return True
+    return False

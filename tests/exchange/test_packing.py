@@ -14,7 +14,8 @@ from hypothesis.extra import numpy as arrays
 from fedcore.config.update import CODECS
 from fedcore.errors import Refused
 from fedcore.exchange import codec, packing
-from fedcore.params import CONTROL, Params, digest, schema
+from fedcore.params import CONTROL, Params, digest, finite_norm, schema
+from fedcore.strategies import WeightedMean
 
 FLOATS = st.floats(-(2.0**20), 2.0**20, width=32)
 SHAPES = arrays.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=6)
@@ -50,6 +51,41 @@ def test_what_arrives_has_the_schema_and_equal_arguments_give_equal_bytes(name, 
     assert digest(arrived) == digest(sent(whole, name, seed=seed))
     for plain, value in counters().items():
         assert arrived[plain].tobytes() == value.tobytes()
+
+
+@pytest.mark.parametrize("name", CODECS)
+@given(update=UPDATES, data=st.data())
+def test_any_block_of_an_array_is_that_part_of_the_whole(name, update, data):
+    whole = {**update, **counters()}
+    packed = packing.pack(whole, name, 0.1, 0)
+    unpacked = packing.Unpacked(packed, name, schema(whole))
+    for one, array in unpacked.items():
+        blocks = unpacked.blocks(one)
+        assert (blocks.dtype, blocks.shape, blocks.size) == (array.dtype, array.shape, array.size)
+        start, stop = sorted(data.draw(st.tuples(*[st.integers(0, array.size)] * 2)))
+        part = np.ravel(array)[start:stop]
+        assert blocks.read(slice(start, stop)).tobytes() == part.tobytes()
+
+
+@pytest.mark.parametrize("name", LOSSY)
+@given(update=UPDATES)
+def test_an_update_that_is_added_as_it_is_unpacked_has_the_bits_of_the_unpacked_one(name, update):
+    unpacked = packing.Unpacked(packing.pack(update, name, 0.1, 0), name, schema(update))
+    straight, whole = WeightedMean(), WeightedMean()
+    for _ in range(2):
+        straight.add(unpacked, 3.0, 0.7)
+        whole.add(dict(unpacked), 3.0, 0.7)
+    assert digest(straight.result()) == digest(whole.result())
+    assert finite_norm(unpacked, CONTROL) == finite_norm(dict(unpacked), CONTROL)
+
+
+@given(update=UPDATES)
+def test_int8_is_the_step_times_the_scale_of_its_row(update):
+    packed = packing.pack(update, "int8", 0.1, 0)
+    for one, array in packing.Unpacked(packed, "int8", schema(update)).items():
+        steps, scales = packed[one].astype(np.float32), packed[one + packing.SCALE]
+        rows = scales.reshape(-1, *[1] * (steps.ndim - 1)) if steps.ndim > 1 else scales
+        assert array.tobytes() == (steps * rows).tobytes()
 
 
 @given(update=UPDATES)

@@ -11,7 +11,7 @@ from house_sources import Finding, Source, dotted
 BROAD = {"Exception", "BaseException"}
 CLOCKS = {"time.time", "time.monotonic", "time.perf_counter", "time.sleep"}
 TODAY = re.compile(r"(datetime|date)\.(now|utcnow|today)$")
-SEEDED = {"Generator", "default_rng", "SeedSequence", "Philox", "PCG64", "BitGenerator"}
+SEEDED = {"Generator", "default_rng", "SeedSequence", "Philox", "PCG64", "SFC64", "BitGenerator"}
 # Documented for everybody, in spite of their names: namedtuple's methods and os._exit.
 PUBLIC = {"_replace", "_asdict", "_fields", "_make", "_exit"}
 # Files that may take one thing from the air, and why.

@@ -12,7 +12,7 @@ from rounds_story import RUN, ByHand, model
 from fedcore.exchange import keys
 from fedcore.exchange.memory import MemoryStore
 from fedcore.rounds import coordinator, party
-from fedcore.rounds.party.requests import Lookout, Request
+from fedcore.rounds.party.requests import ALL_EVERY, Lookout, Request
 from fedcore.rounds.party.said import Said
 
 
@@ -84,18 +84,70 @@ def test_a_look_while_a_round_goes_on_is_one_question(pair: Pair, asked: list[st
     assert lookout.look() is None
     asked.clear()
     assert lookout.look() is None
-    assert asked == ["keys rounds"]
+    assert asked == ["exists combined.json"]
 
 
-def test_a_look_between_two_rounds_is_two_questions(pair: Pair, asked: list[str]) -> None:
+def test_a_look_between_two_rounds_is_one_question(pair: Pair, asked: list[str]) -> None:
     guest, host = pair.desks
     for desk in (guest, host):
         pair.answer(desk, 1)
     pair.close(1)
     lookout = Lookout(guest, 1)
+    assert lookout.look() is None
     asked.clear()
     assert lookout.look() is None
-    assert asked == ["keys rounds", "exists evaluation.json"]
+    assert asked == ["exists invitation.json"]
+
+
+def test_what_comes_out_of_turn_is_seen_within_a_second(pair: Pair, asked: list[str]) -> None:
+    guest, host = pair.desks
+    for desk in (guest, host):
+        pair.answer(desk, 1)
+    pair.close(1)
+    lookout = Lookout(guest, 1)
+    assert lookout.look() is None
+    coordinator.request_final_test(pair.lead)  # after one of two rounds
+    assert lookout.look() is None
+    pair.time.pause(ALL_EVERY)
+    assert lookout.look() == Request("test")
+
+
+def test_after_the_last_round_every_look_is_for_the_end(pair: Pair) -> None:
+    guest, host = pair.desks
+    for number in (1, 2):
+        for desk in (guest, host):
+            pair.answer(desk, number)
+        pair.close(number)
+        if number == 1:
+            pair.invite(2)
+    lookout = Lookout(guest, 2)
+    assert lookout.look() is None
+    coordinator.request_final_test(pair.lead)
+    assert lookout.look() == Request("test")
+
+
+def test_a_party_need_not_ask_whether_it_has_answered_what_has_just_come(
+    pair: Pair, asked: list[str]
+) -> None:
+    guest, host = pair.desks
+    assert party.next_request(guest, until=0.0) == Request("train", 1)
+    for desk in (guest, host):
+        pair.answer(desk, 1)
+    assert party.next_request(guest, 1, until=0.0) is None
+    answers = {one: coordinator.ask(pair.lead, 1, one, 0.0) for one in ("1", "2")}
+    coordinator.combine(pair.lead, 1, answers)
+    asked.clear()
+    assert party.next_request(guest, 1, until=0.0) == Request("score", 1)
+    assert [one for one in asked if one.startswith("exists")] == []
+
+
+def test_who_starts_anew_asks_whether_it_has_answered(pair: Pair) -> None:
+    guest, _ = pair.desks
+    pair.answer(guest, 1)
+    again = replace(guest, said=Said())
+    assert party.next_request(again, until=0.0) is None
+    pair.time.pause(ALL_EVERY)
+    assert party.next_request(again, until=0.0) is None
 
 
 def test_a_party_does_not_ask_for_what_it_has_said_itself(pair: Pair, asked: list[str]) -> None:

@@ -12,6 +12,8 @@ from fedcore.rounds.messages import Invitation
 from fedcore.rounds.party.desk import Desk
 from fedcore.rounds.signs import last_sign
 
+# Seconds between two looks at all that may have come, where what comes next as a rule has not.
+ALL_EVERY = 1.0
 INVITATION = re.compile(r"coordinator/[^/]+/rounds/(\d{5})/invitation\.json")
 
 
@@ -39,21 +41,33 @@ class Lookout:
     """Looks at what the coordinator has published, as a rule in one question to the exchange.
 
     While a round goes on nothing else can be asked than what stands in its folder; what this party
-    has answered already need not be asked for again.
+    has answered already need not be asked for again. Whether one object is there is a question
+    that costs half of a list; so most looks are for the one that comes next as a rule.
     """
 
     def __init__(self, desk: Desk, newest: int) -> None:
         """Rounds before `newest` are over."""
         self._desk, self._newest = desk, newest
         self._not_invited: set[int] = set()
+        self._next, self._all_at = "", 0.0
 
     def look(self) -> Request | None:
         """What is asked now, if anything."""
         self._desk.fence.glance()
+        if self._comes_later():
+            return None
         found = self._published()
         if not self._newest or keys.record(self._desk.run, self._newest) in found:
             return self._last_words()
         return self._round_request(found)
+
+    def _comes_later(self) -> bool:
+        """Whether what comes next as a rule is not there, and all was looked at just now."""
+        now = self._desk.watch.clock()
+        if self._next and now < self._all_at and not self._desk.store.exists(self._next):
+            return True
+        self._all_at = now + ALL_EVERY
+        return False
 
     def _published(self) -> set[str]:
         """What stands of the newest round that anything stands of, and of the one before it."""
@@ -62,7 +76,18 @@ class Lookout:
         found = self._desk.store.keys(keys.rounds_folder(run), after)
         numbers = [int(match[1]) for key in found if (match := INVITATION.fullmatch(key))]
         self._newest = max([known, *numbers])
+        self._desk.said.look(found)
+        self._next = self._after(set(found))
         return set(found)
+
+    def _after(self, found: set[str]) -> str:
+        """What comes next as a rule; nothing where the last round may be followed by the end."""
+        run, number = self._desk.run, self._newest
+        combined = keys.combined(run, number)
+        if number and combined not in found:
+            return combined
+        last = number >= self._desk.task.federation.epochs
+        return "" if last else keys.invitation(run, number + 1)
 
     def _last_words(self) -> Request | None:
         """The end comes after the final test, and that after the last round."""
@@ -71,28 +96,28 @@ class Lookout:
             return None
         if desk.store.exists(keys.end(desk.run)):
             return Request("end")
-        answered = self._has_answered(keys.final_score(desk.party, desk.run))
+        answered = desk.said.stands(desk.store, keys.final_score(desk.party, desk.run))
         return None if answered else Request("test")
 
     def _round_request(self, found: set[str]) -> Request | None:
         """Score what is combined, else train where invited and not yet answered."""
         desk, number = self._desk, self._newest
         if keys.combined(desk.run, number) in found:
-            scored = self._has_answered(keys.score(desk.party, desk.run, number))
+            answer, question = (
+                keys.score(desk.party, desk.run, number),
+                keys.combined(desk.run, number),
+            )
+            scored = desk.said.answered(desk.store, answer, question)
             return None if scored else Request("score", number)
-        if keys.invitation(desk.run, number) not in found:
+        question = keys.invitation(desk.run, number)
+        if question not in found or number in self._not_invited:
             return None
-        if number in self._not_invited or self._has_answered(
-            keys.reply(desk.party, desk.run, number)
-        ):
+        if desk.said.answered(desk.store, keys.reply(desk.party, desk.run, number), question):
             return None
         if desk.party in invitation(desk, number).parties:
             return Request("train", number)
         self._not_invited.add(number)
         return None
-
-    def _has_answered(self, key: str) -> bool:
-        return self._desk.said.stands(self._desk.store, key)
 
 
 def invitation(desk: Desk, number: int) -> Invitation:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from fedcore.exchange.store import ObjectStore
 
 
@@ -14,6 +16,8 @@ class Said:
     def __init__(self) -> None:
         """Nothing is known yet."""
         self._stands: dict[str, bool] = {}
+        self._asked: set[str] | None = None
+        self._new: set[str] = set()
         self.last = ""
 
     def stands(self, store: ObjectStore, key: str) -> bool:
@@ -22,8 +26,20 @@ class Said:
             self._stands[key] = store.exists(key)
         return self._stands[key]
 
+    def look(self, questions: Iterable[str]) -> None:
+        """Note what the coordinator has asked by now, as one look has shown it."""
+        there = set(questions)
+        self._new = set() if self._asked is None else there - self._asked
+        self._asked = there | (self._asked or set())
+
+    def answered(self, store: ObjectStore, key: str, question: str) -> bool:
+        """Whether the answer stands; nobody can have answered what came since the look before."""
+        if question in self._new:
+            self._stands.setdefault(key, False)
+        return self.stands(store, key)
+
     def missed(self, key: str) -> bool:
-        """Whether it was not there when it was asked for, and nobody here has tried to write it."""
+        """Whether it was not there at the last look, and nobody here has tried to write it."""
         return self._stands.get(key) is False
 
     def begin(self, key: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -135,7 +137,7 @@ def _keep(desk: Desk, ref: ObjectRef, body: memoryview) -> None:
         raise Refused("wrong_hash", f"what the step to {ref.key} leads to")
 
 
-def _spooled(desk: Desk, sha256: str) -> bytes | None:
+def _spooled(desk: Desk, sha256: str) -> bytes | memoryview | None:
     """The bytes of a model from the spool, if they are there and whole."""
     path = _place(desk, sha256)
     body = _read(path) if not desk.near.shared and path.exists() else b""
@@ -146,9 +148,12 @@ def _place(desk: Desk, sha256: str) -> Path:
     return desk.spool / f"model-{sha256[:16]}.safetensors"
 
 
-def _read(path: Path) -> bytes:
-    with readable(path):
-        return path.read_bytes()
+def _read(path: Path) -> bytes | memoryview:
+    """A file of the spool as the system holds it, without a copy: such a file is never changed."""
+    with readable(path), path.open("rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            return b""
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def _home_name(number: int) -> str:
