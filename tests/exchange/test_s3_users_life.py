@@ -45,7 +45,9 @@ def test_what_it_may_read_changes_at_once_and_its_keys_stay(seaweedfs, ground):
     keys, other = (user(seaweedfs, ground.bucket, name) for name in ("member", "other"))
     store, others = (store_of(seaweedfs, ground.bucket, one) for one in (keys, other))
     for runs in (["r"], ["r2"], ["r", "r2"], []) * 3:
-        let_read(seaweedfs.endpoint, seaweedfs.environ, ground.bucket, {"member": runs, "other": ["r2"]})
+        let_read(
+            seaweedfs.endpoint, seaweedfs.environ, ground.bucket, {"member": runs, "other": ["r2"]}
+        )
         assert others.keys("coordinator/r2/") == ["coordinator/r2/x"]
         with pytest.raises(NotAllowed):
             others.keys("coordinator/r/")
