@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +32,13 @@ CONTROL = "control/"
 
 def schema(params: Mapping[str, Array]) -> Schema:
     """The shape of the mapping itself: name -> (dtype, shape), names sorted."""
-    return {name: (str(params[name].dtype), tuple(params[name].shape)) for name in sorted(params)}
+    return {name: (kind_name(params[name].dtype), params[name].shape) for name in sorted(params)}
+
+
+@lru_cache(maxsize=64)
+def kind_name(kind: np.dtype[np.generic]) -> str:
+    """The name of a dtype; a model has a hundred arrays of two, and numpy spells each anew."""
+    return str(kind)
 
 
 def require_schema(params: Mapping[str, Array], expected: Schema) -> None:
@@ -57,7 +64,7 @@ def require_finite(params: Mapping[str, Array]) -> None:
 
 def is_float(array: Array | Blocks) -> bool:
     """Whether an array takes part in the algebra (floating) or is carried along (integer)."""
-    return bool(np.issubdtype(array.dtype, np.floating))
+    return array.dtype.kind == "f"
 
 
 def is_learned(name: str, array: Array | Blocks) -> bool:

@@ -71,7 +71,7 @@ class World:
     def lasting(self) -> bool:
         """Whether the exchange is to survive this process, or a power cut."""
         stores = (self.store, *self.stores.values())
-        return not self.near.shared or any(getattr(one, "lasting", True) for one in stores)
+        return not self.near.shared or any(one.own is None for one in stores)
 
     def store_of(self, owner: str) -> ObjectStore:
         """The exchange as the owner reaches it."""
@@ -189,7 +189,7 @@ def _train(
         coordinator.combine(lead, number, answers)
         _answer_all((desks[one] for one in desks if answers.get(one) != TRAINING), number)
         done.append(coordinator.record(lead, number, world.watch.clock() - begun))
-        coordinator.forget_replaced(lead, number, newest)
+        coordinator.forget_replaced(lead, done, newest)
         world.on_record(done[-1])
     coordinator.request_final_test(lead)
     _answer_all(desks.values())

@@ -43,6 +43,12 @@ class SeaweedFS:
         self._write_secrets()
 
     @property
+    def stored(self) -> int:
+        """The bytes of all that it keeps."""
+        files = [path for path in (self._folder / "data").rglob("*") if path.is_file()]
+        return sum(path.stat().st_size for path in files)
+
+    @property
     def environ(self) -> Mapping[str, str]:
         """Credentials that may do everything."""
         return {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key}

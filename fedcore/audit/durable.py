@@ -115,7 +115,7 @@ def replace_with(
             flush_folder(path.parent)
 
 
-def replace_and_hash(path: Path, body: bytes | memoryview) -> str:
+def replace_and_hash(path: Path, body: bytes | memoryview, *, lasting: bool = True) -> str:
     """`replace_with` of a body that nobody will change in its place; its SHA-256 in hex.
 
     The file is read-only. It is hashed while the disk is at work.
@@ -123,7 +123,7 @@ def replace_and_hash(path: Path, body: bytes | memoryview) -> str:
     hashing, told = threading.Thread(target=lambda: told.append(hash_chunks([body]))), list[str]()
     hashing.start()
     try:
-        replace_with(path, [body], READ_ONLY)
+        replace_with(path, [body], READ_ONLY, lasting=lasting)
     finally:
         hashing.join()
     return told[0]

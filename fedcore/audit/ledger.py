@@ -62,9 +62,10 @@ class Ledger:
             return known or self._write(file, kind, subject)
 
     def flush(self) -> None:
-        """Bring onto the disk what was appended."""
+        """Bring onto the disk what was appended, and the file's name."""
         with self._opened() as file:
             os.fsync(file.fileno())
+        durable.flush_folder(self._path.parent)
 
     def adopt(self, lines: Iterable[bytes]) -> int:
         """Append what a copy of this very ledger holds beyond this file; how many entries.
@@ -143,7 +144,7 @@ class Ledger:
         if file.seek(0, os.SEEK_END) < self._size:
             last = len(self._entries) - 1
             raise LedgerBroken(f"{self._path}: the file has become shorter: restore it", last)
-        if self._size == 0:
+        if self._size == 0 and self._lasting:
             durable.flush_folder(self._path.parent)
         file.seek(self._size)
         lines, torn = _split(file.read())

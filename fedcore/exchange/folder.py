@@ -15,10 +15,13 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from fedcore.audit import durable
+from fedcore.audit.written import Written
 from fedcore.errors import Conflict, ExchangeError, NotAllowed, NotThere, Unreachable
-from fedcore.exchange.keys import SEGMENT, require_key, require_prefix
+from fedcore.exchange.folder_names import files_below
+from fedcore.exchange.keys import require_key, require_prefix
 from fedcore.exchange.passing import Passing
 from fedcore.exchange.store import require_range
 from fedcore.exchange.throttle import Throttle
@@ -41,13 +44,16 @@ class FolderStore:
         throttle: Throttle | None = None,
         *,
         lasting: bool = True,
+        keeps: bool = True,
     ) -> None:
         """Nothing is touched yet; `link` is how the file system gives a file a second name.
 
         `throttle` says how fast, and large objects at which hours, may travel. What is not
-        `lasting`, in a temporary folder, is whole to every process and not safe from a power cut.
+        `lasting`, in a temporary folder, is whole to every process and not safe from a power cut;
+        `keeps` is whether what is to be forgotten there stays all the same.
         """
-        self.lasting = lasting
+        self.own = None if lasting else _OwnFolder(self, keeps)
+        self._lasting = lasting
         self._root = root
         self._link = link
         self._throttle = throttle or Throttle()
@@ -118,7 +124,7 @@ class FolderStore:
         folder = require_prefix(prefix).rpartition("/")[0]
         with self._translated(folder):
             self._require_root()
-            found = _files(self._root / folder, f"{folder}/" if folder else "", after)
+            found = files_below(self._root / folder, f"{folder}/" if folder else "", after)
             return sorted(key for key in found if key.startswith(prefix) and key > after)
 
     def _put(self, key: str, pieces: Pieces) -> None:
@@ -126,9 +132,9 @@ class FolderStore:
         with self._translated(key, writing=True):
             self._make_folders(target.parent)
             pieced = self._paced(pieces())
-            part = durable.write_part(target.parent, pieced, lasting=self.lasting)
+            part = durable.write_part(target.parent, pieced, lasting=self._lasting)
             durable.sweep(target.parent, now=part.stat().st_mtime)
-            won = durable.publish(part, target, self._link, lasting=self.lasting)
+            won = durable.publish(part, target, self._link, lasting=self._lasting)
         if not won and not self._holds(key, pieces):
             raise Conflict(f"exchange: {key} is written already, with other bytes")
 
@@ -164,7 +170,7 @@ class FolderStore:
             self._flush(place.parent)
 
     def _flush(self, folder: Path) -> None:
-        if self.lasting:
+        if self._lasting:
             durable.flush_folder(folder)
 
     def _require_root(self) -> None:
@@ -215,25 +221,54 @@ class FolderStore:
         return True
 
 
-def _files(folder: Path, prefix: str, after: str) -> Iterator[str]:
-    """Keys of the objects in and below `folder`, leaving out folders that end before `after`."""
-    if prefix < after and not after.startswith(prefix):
-        return
-    for name, is_folder in _listed(folder):
-        if is_folder:
-            yield from _files(folder / name, f"{prefix}{name}/", after)
+class _OwnFolder:
+    """See `Own`: what this process wrote into the folder is known by its file's stamp.
+
+    And while somebody still holds the body that was written, it need not be read either.
+    """
+
+    in_memory = False
+
+    def __init__(self, store: FolderStore, keeps: bool) -> None:
+        self._store, self._keeps, self._written = store, keeps, Written()
+        self._held: WeakValueDictionary[str, memoryview] = WeakValueDictionary()
+
+    def put_hashed_once(self, key: str, body: memoryview, sha256: str) -> None:
+        self._store.put_once(key, body)
+        self._note(key, body, sha256)
+
+    def put_hashed_file_once(self, key: str, path: Path, sha256: str) -> None:
+        self._store.put_file_once(key, path)
+        self._written.note(self._store._path(key), sha256)
+
+    def put_again(self, key: str, standing: str, body: memoryview, sha256: str) -> None:
+        if self._sha256(standing) == sha256 and self._store._named(
+            key, self._store._path(standing)
+        ):
+            self._note(key, body, sha256)
         else:
-            yield prefix + name
+            self.put_hashed_once(key, body, sha256)
 
+    def known(self, key: str) -> tuple[memoryview, str] | None:
+        if (before := self._sha256(key)) is None:
+            return None
+        body = self._held.get(key)
+        body = self._store.view(key) if body is None else body
+        return (body, before) if self._sha256(key) == before else None
 
-def _listed(folder: Path) -> list[tuple[str, bool]]:
-    """Names in a folder that can be part of a key, and whether each is a folder itself."""
-    try:
-        with os.scandir(folder) as found:
-            return [
-                (entry.name, entry.is_dir(follow_symlinks=False))
-                for entry in found
-                if SEGMENT.fullmatch(entry.name) and not entry.is_symlink()
-            ]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+    def forget(self, key: str) -> None:
+        place = self._store._path(key)
+        self._written.forget(place)
+        if self._keeps or not self._store.exists(key):
+            return
+        with self._store._translated(key, writing=True):
+            durable.write_part(place.parent, [], lasting=False).replace(place)
+
+    def _note(self, key: str, body: memoryview, sha256: str) -> None:
+        self._written.note(self._store._path(key), sha256)
+        if body.readonly:
+            self._held[key] = body
+
+    def _sha256(self, key: str) -> str | None:
+        with self._store._translated(key), self._store._open(key) as file:
+            return self._written.sha256(self._store._path(key), os.fstat(file.fileno()))

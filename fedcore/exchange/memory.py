@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path, PurePosixPath
+from typing import Self
 
 from fedcore.audit import durable
 from fedcore.errors import Conflict, NotThere
@@ -15,7 +16,7 @@ from fedcore.exchange.store import require_range
 class MemoryStore:
     """An `ObjectStore` for the threads of one process; it is gone with the process."""
 
-    lasting = False
+    in_memory = True
 
     def __init__(self, *, keeps: bool = True) -> None:
         """Start empty; `keeps` is whether what is to be forgotten stays all the same."""
@@ -24,6 +25,11 @@ class MemoryStore:
         self._hashes: dict[str, str] = {}
         self._folders: set[str] = set()
         self._lock = threading.Lock()
+
+    @property
+    def own(self) -> Self:
+        """See `ObjectStore`."""
+        return self
 
     def prepare(self) -> None:
         """There is nothing to make."""
@@ -42,23 +48,30 @@ class MemoryStore:
             self._folders |= above
 
     def put_hashed_once(self, key: str, body: memoryview, sha256: str) -> None:
-        """`put_once` of a read-only body of which its writer has made the SHA-256 just now."""
+        """See `Own`."""
         self.put_once(key, body)
         with self._lock:
             standing = self._objects.get(key)
             if standing is not None and standing.obj is body.obj:
                 self._hashes[key] = sha256
 
-    def hash_of(self, key: str, body: memoryview) -> str | None:
-        """The SHA-256 of what was read at `key` where its writer gave it; `None` of other bytes.
+    def put_hashed_file_once(self, key: str, path: Path, sha256: str) -> None:
+        """See `Own`."""
+        self.put_hashed_once(key, memoryview(b"".join(durable.chunks_of(path))), sha256)
 
-        Writer and reader share this process's memory, in which nobody may change the object.
-        """
+    def known(self, key: str) -> tuple[memoryview, str] | None:
+        """See `Own`. Writer and reader share this memory, in which nobody may change the object."""
+        body = self.view(key)
         with self._lock:
-            return self._hashes.get(key) if self._objects.get(key) is body else None
+            known = self._hashes.get(key) if self._objects.get(key) is body else None
+        return None if known is None else (body, known)
+
+    def put_again(self, key: str, standing: str, body: memoryview, sha256: str) -> None:  # noqa: ARG002 (a body in memory is never copied)
+        """See `Own`."""
+        self.put_hashed_once(key, body, sha256)
 
     def forget(self, key: str) -> None:
-        """Free what an object holds, which nobody reads again; it stays as one without bytes."""
+        """See `Own`."""
         with self._lock:
             if require_key(key) in self._objects and not self._keeps:
                 self._objects[key] = memoryview(b"")

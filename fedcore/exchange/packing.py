@@ -27,7 +27,7 @@ from fedcore.blocks import Blocks
 from fedcore.errors import Refused
 from fedcore.exchange.rounding import SCALE, Bench, rows_of, to_bytes, to_halves
 from fedcore.exchange.unpacking import from_bytes, from_halves, from_largest
-from fedcore.params import CONTROL, Array, Params, Schema, is_learned
+from fedcore.params import CONTROL, Array, Params, Schema, is_learned, kind_name
 
 INDEX, VALUE = ":index", ":value"
 Floats = npt.NDArray[np.float32]
@@ -57,7 +57,7 @@ def seed_of(*what: object) -> int:
 
 def is_packed(name: str, array: Array) -> bool:
     """Whether a codec may change it: what gradients move, in float32."""
-    return _is_packed(name, str(array.dtype))
+    return _is_packed(name, kind_name(array.dtype))
 
 
 class Unpacked(Mapping[str, Array]):

@@ -19,6 +19,8 @@ T = TypeVar("T")
 class Reconnecting:
     """An `ObjectStore` around another one; `Unreachable` and `NoRoom` are waited out, no more."""
 
+    own = None
+
     def __init__(
         self,
         store: ObjectStore,

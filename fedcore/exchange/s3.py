@@ -32,6 +32,8 @@ from fedcore.exchange.whole import Whole
 class S3Store:
     """An `ObjectStore` in one bucket of any S3 server that keeps conditional writes."""
 
+    own = None
+
     def __init__(
         self,
         endpoint: str,

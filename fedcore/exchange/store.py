@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fedcore.errors import Unreachable
+from fedcore.exchange.own import Own
 
 
 class Busy(Unreachable):
@@ -25,6 +26,11 @@ class Busy(Unreachable):
 
 class ObjectStore(Protocol):
     """Objects under keys such as `a/b/c.json`, each written once and never changed."""
+
+    @property
+    def own(self) -> Own | None:
+        """What it can do besides, where it need not survive this process; `None` where it must."""
+        ...
 
     def prepare(self) -> None:
         """Make the bucket or folder if it is not there; quiet if it is."""

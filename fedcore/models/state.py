@@ -24,6 +24,11 @@ def to_params(module: nn.Module) -> Params:
     }
 
 
+def views(module: nn.Module) -> Params:
+    """The whole state as `to_params` has it, without copies: good until the module changes."""
+    return {name: tensor.detach().cpu().numpy() for name, tensor in module.state_dict().items()}
+
+
 def schema_of(module: nn.Module) -> Schema:
     """The schema that the module's parameters have, without copying a number."""
     state = module.state_dict()

@@ -13,13 +13,15 @@ from fedcore.audit.signing import SigningKey
 from fedcore.config.base import Section
 from fedcore.errors import Conflict, NotThere, Refused
 from fedcore.exchange.envelope import MAX_ENVELOPE, fetch_envelope, seal
-from fedcore.exchange.memory import MemoryStore
 from fedcore.exchange.store import ObjectStore
-from fedcore.rounds.messages import End, ObjectRef
+from fedcore.rounds.group_messages import GroupSum
+from fedcore.rounds.messages import Combined, End, ObjectRef, Record
 from fedcore.rounds.statistics_messages import PooledStatistics
 
 M = TypeVar("M", bound=Section)
-MAX_LAST_WORD = 64 << 20
+# What the coordinator says of every party by itself, and how large that may be: for ten thousand.
+OF_ALL_PARTIES = (Combined, End, GroupSum, PooledStatistics, Record)
+MAX_OF_ALL = 512 << 20
 TRIES = 2
 ROUND = re.compile(r"/rounds/(\d{5})/[^/]+$")
 
@@ -54,9 +56,9 @@ def read(store: ObjectStore, key: str, kind: type[M], public: str | None) -> M:
     A message must be of the run (and round) under whose key it lies: a signature alone would also
     hold for an old message that somebody copied there.
     """
-    # Only these hold numbers of all parties; the coordinator wrote them, by a key that is known.
-    large = kind in (End, PooledStatistics) and public is not None
-    limit = MAX_LAST_WORD if large else MAX_ENVELOPE
+    # The coordinator wrote them, by a key that is known.
+    large = kind in OF_ALL_PARTIES and public is not None
+    limit = MAX_OF_ALL if large else MAX_ENVELOPE
     payload = fetch_envelope(store, key, public, limit).payload
     try:
         message = kind.model_validate(payload)
@@ -96,8 +98,24 @@ def reference(key: str, body: bytes | memoryview) -> ObjectRef:
 
 def put_hashed(store: ObjectStore, ref: ObjectRef, body: memoryview) -> None:
     """Write the large object that `ref` says of what its writer has hashed just now."""
-    if isinstance(store, MemoryStore):
-        store.put_hashed_once(ref.key, body, ref.sha256)
+    if store.own is not None:
+        store.own.put_hashed_once(ref.key, body, ref.sha256)
+    else:
+        store.put_once(ref.key, body)
+
+
+def put_hashed_file(store: ObjectStore, ref: ObjectRef, path: Path) -> None:
+    """Write the large object that `ref` says of a file that this process wrote and hashed."""
+    if store.own is not None:
+        store.own.put_hashed_file_once(ref.key, path, ref.sha256)
+    else:
+        store.put_file_once(ref.key, path)
+
+
+def put_again(store: ObjectStore, ref: ObjectRef, standing: str, body: memoryview) -> None:
+    """Write the large object that `ref` says, which stands at another key; `body` is the same."""
+    if store.own is not None:
+        store.own.put_again(ref.key, standing, body, ref.sha256)
     else:
         store.put_once(ref.key, body)
 
@@ -120,16 +138,19 @@ def fetch(store: ObjectStore, ref: ObjectRef, most: int | None = None) -> memory
     """
     _require_size(store, ref, most)
     for _ in range(TRIES):
-        body = store.view(ref.key)
-        if _hash_of(store, ref.key, body) == ref.sha256:
+        body, found = _hashed(store, ref.key)
+        if found == ref.sha256:
             return body
     raise _wrong_hash(ref)
 
 
-def _hash_of(store: ObjectStore, key: str, body: memoryview) -> str:
-    """The hash of what was read, made anew unless the bytes have never left this process."""
-    known = store.hash_of(key, body) if isinstance(store, MemoryStore) else None
-    return known or hashlib.sha256(body).hexdigest()
+def _hashed(store: ObjectStore, key: str) -> tuple[memoryview, str]:
+    """An object and its hash, made anew unless its writer is this process and nobody else was."""
+    known = None if store.own is None else store.own.known(key)
+    if known is not None:
+        return known
+    body = store.view(key)
+    return body, hashlib.sha256(body).hexdigest()
 
 
 def _require_size(store: ObjectStore, ref: ObjectRef, most: int | None) -> None:

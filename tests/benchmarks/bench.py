@@ -3,7 +3,7 @@
 Under three minutes, without any peer. First what the machine does at best (copying, hashing,
 adding, writing), then what the project does with the same bytes, each beside its limit or target.
 Run it before and after a change, on a machine that does nothing else: what can be compared between
-two runs are ratios.
+two runs are ratios. `machine:` rows are limits, the last column says which way is better.
 """
 
 from __future__ import annotations
@@ -30,9 +30,18 @@ from fedcore.config.update import CODECS
 PEERS = Path(__file__).resolve().parent / "peers"
 PARTIES, BLOCK = 8, 2**16
 HEAD = """\
-| figure | measured | limit or target | measured / that |
-|---|---|---|---|
+| figure | measured | limit or target | measured / that | better |
+|---|---|---|---|---|
 """
+
+
+LIMITS = {
+    "copy": "copying memory, one core",
+    "sha256": "SHA-256, one core",
+    "add": "adding with a weight, one core",
+    "disk": "writing a file and flushing it",
+}
+LOWER = {"s", "MB"}  # units of what is better when it is less
 
 
 @dataclass(frozen=True)
@@ -52,8 +61,9 @@ def main() -> None:
     if given.child:
         print(neutral_round(given.rounds))
         return
+    print(f"Load of the machine before: {os.getloadavg()[0]:.1f} (quiet is below 0.5)\n")
     limits = limits_of(given.turns)
-    print(HEAD, end="")
+    print(HEAD, end="", flush=True)
     for line in lines(limits, given.turns, given.rounds):
         print(line, flush=True)
 
@@ -61,18 +71,18 @@ def main() -> None:
 def lines(limits: Limits, turns: int, rounds: int) -> Iterator[str]:
     """The rows of the table, each as soon as it is measured."""
     for name, value in vars(limits).items():
-        yield line(f"machine: {name}", value, "GB/s", None)
+        yield line(f"machine: {LIMITS[name]}", value, "GB/s", None)
     yield from combined(limits)
     update = like_resnet18()
     for name in CODECS:
         yield from packed(name, speeds(update, name, turns), limits)
     yield simulated(limits, rounds)
     loop = compared(CASES[0], 3)
-    yield line("local training, resnet18 at 64 pixels", loop["ratio"], "of plain", 0.97)
+    yield line("local training, resnet18 at 64 pixels", loop["ratio"], "of a plain loop", 0.97)
     found = overhead.figures(2, rounds)
     each, mlflow = found["overhead per round and party, s"], found["MLflow per round, s"]
-    yield line("Prefect and MLflow, per round and party", each, "s", 0.15)
-    yield line("MLflow, per round", mlflow, "s", 0.05)
+    yield line("Prefect and MLflow, of a round, for each party", each, "s", 0.15)
+    yield line("MLflow, of a round", mlflow, "s", 0.05)
 
 
 def limits_of(turns: int) -> Limits:
@@ -103,18 +113,22 @@ def combined(limits: Limits) -> Iterator[str]:
     runs = [combining.in_a_process(PARTIES) for _ in range(2)]
     best = min(runs, key=lambda run: run["seconds"])
     pace = best["bytes"] / best["seconds"] / 1e9
-    yield line(f"combining {PARTIES} parties, of a copy", pace, "GB/s", limits.copy)
+    yield line(f"combining {PARTIES} parties, beside a copy", pace, "GB/s", limits.copy)
     bound = 1 / (1 / limits.sha256 + 1 / limits.add)
-    yield line("combining, of hashing and adding", pace, "GB/s", bound)
-    yield line("combining, most memory", max(run["peak"] for run in runs), "MB", 450)
-    yield line("combining, memory of imports", max(run["imports"] for run in runs), "MB", None)
+    yield line("combining, beside hashing and adding one after the other", pace, "GB/s", bound)
+    yield line("combining, most memory of the process", max(run["peak"] for run in runs), "MB", 450)
+    yield line("combining, of that for imports", max(run["imports"] for run in runs), "MB", None)
 
 
 def packed(name: str, found: dict[str, float], limits: Limits) -> Iterator[str]:
     if name != "float32":  # packed as it is
-        yield line(f"{name}, pack", found["pack"], "GB/s", limits.copy)
-        yield line(f"{name}, unpack", found["unpack"], "GB/s", limits.copy)
-    yield line(f"{name}, unpack and add", found["add"], "GB/s", limits.add)
+        yield line(
+            f"codec {name}, packing an update, beside a copy", found["pack"], "GB/s", limits.copy
+        )
+        yield line(f"codec {name}, unpacking, beside a copy", found["unpack"], "GB/s", limits.copy)
+    yield line(
+        f"codec {name}, unpacking and adding, beside adding", found["add"], "GB/s", limits.add
+    )
 
 
 def simulated(limits: Limits, rounds: int) -> str:
@@ -124,7 +138,8 @@ def simulated(limits: Limits, rounds: int) -> str:
     size = sum(array.nbytes for array in like_resnet18().values())
     least = PARTIES * size * (1 / limits.sha256 + 1 / limits.add) / 1e9
     seconds = float(done.stdout.splitlines()[-1])
-    return line(f"simulated round, {PARTIES} parties, no training", seconds, "s", least)
+    name = f"simulated round, {PARTIES} parties, no training, beside hashing and adding"
+    return line(name, seconds, "s", least)
 
 
 def neutral_round(rounds: int) -> float:
@@ -139,7 +154,10 @@ def neutral_round(rounds: int) -> float:
 
 def line(words: str, measured: float, unit: str, against: float | None) -> str:
     said = f"| {words} | {measured:.3g} {unit} |"
-    return f"{said} {against:.3g} {unit} | {measured / against:.2f} |" if against else f"{said} | |"
+    if against is None:
+        return f"{said} | | |"
+    better = "lower" if unit in LOWER else "higher"
+    return f"{said} {against:.3g} {unit} | {measured / against:.2f} | {better} |"
 
 
 if __name__ == "__main__":

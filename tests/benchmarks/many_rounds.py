@@ -34,8 +34,13 @@ TEN = 10
 TICKS = os.sysconf("SC_CLK_TCK")
 DATABASES = ("Prefect", "MLflow")
 # A process is told by a word of its command line; the first that fits.
-ROLES = {"flows.session_process": "a party", "prefect": "Prefect", "federated_train": "coordinator"}
-UNITS = {"processor": "CPU seconds", "sizes": "bytes", "rows": "rows", "memory": "KB of memory"}
+ROLES = {"flows.session_process": "parties", "prefect": "Prefect", "federated_train": "coordinator"}
+UNITS = {
+    "processor": "CPU seconds of all processes",
+    "sizes": "bytes",
+    "rows": "rows",
+    "memory": "KB of memory of a process",
+}
 # Tables that get rows in every round; the others get them once for a training.
 GROWING = (
     *(f"Prefect {one}" for one in ("task_run", "task_run_state", "events", "event_resources")),
@@ -185,7 +190,8 @@ def table(seconds: list[float], looks: list[Seen]) -> str:
         names = [name for name in getattr(looks[-1], field) if field != "rows" or name in GROWING]
         lines += [_line(f"{UNITS[field]}, {name}", spans, field, name, shape) for name in names]
     head = "| per round | early | late |\n|---|---|---|\n"
-    return head + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    text = head + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return f"{text}\nThe last ten rounds took {last / first:.2f} of the first ten's seconds.\n"
 
 
 def _line(

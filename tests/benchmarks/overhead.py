@@ -34,9 +34,14 @@ WARM_UP = 2
 
 def periods(ledger: Path) -> list[float]:
     """Seconds between the records of consecutive rounds, the first ones left out."""
+    pairs = pairwise(ends_of(ledger))
+    return [(later - sooner).total_seconds() for sooner, later in pairs][WARM_UP:]
+
+
+def ends_of(ledger: Path) -> list[datetime]:
+    """When each round was recorded."""
     entries = [Entry.read(line) for line in ledger.read_bytes().splitlines()]
-    times = [datetime.fromisoformat(one.at) for one in entries if one.kind == "recorded"]
-    return [(later - sooner).total_seconds() for sooner, later in pairwise(times)][WARM_UP:]
+    return [datetime.fromisoformat(one.at) for one in entries if one.kind == "recorded"]
 
 
 def simulated(folder: Path, names: tuple[str, ...], rounds: int) -> list[float]:

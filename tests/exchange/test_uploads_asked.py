@@ -36,6 +36,16 @@ def test_a_fresh_upload_asks_for_nothing_but_its_parts(proxy, behind, large, mon
     ]
 
 
+@pytest.mark.parametrize("size", [MIB, 9 * MIB])
+def test_the_server_spends_no_time_on_packing_a_body_that_could_be_packed(
+    seaweedfs, direct, size, key
+):
+    before = seaweedfs.stored
+    direct.put_once(key, bytes(size))
+    assert seaweedfs.stored - before >= size
+    assert direct.get(key) == bytes(size)
+
+
 def test_an_unchanged_file_is_gone_on_with_without_a_hash(
     proxy, behind, direct, large, monkeypatch, key
 ):

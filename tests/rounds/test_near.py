@@ -15,8 +15,11 @@ from fedcore.errors import FedcoreError
 from fedcore.exchange import keys
 from fedcore.exchange.folder import FolderStore
 from fedcore.exchange.memory import MemoryStore
+from fedcore.rounds.coordinator.forgetting import forget_models
 from fedcore.rounds.identity import run_id
+from fedcore.rounds.messages import ObjectRef
 from fedcore.rounds.party import Near
+from fedcore.rounds.selection import best_round
 from fedcore.simulation import World, simulate_cohorts
 
 
@@ -81,11 +84,15 @@ def test_a_simulation_gives_the_same_bits_and_ledgers_without_a_memory(tmp_path:
     assert _fetched(tmp_path / "b") == {"1", "2"}
 
 
+@pytest.mark.parametrize("folder", [False, True])
 @pytest.mark.parametrize("cross_site", [False, True])
-def test_a_simulation_in_memory_keeps_no_updates_but_those_that_all_parties_score(
-    cross_site: bool, tmp_path: Path
+def test_a_simulation_that_forgets_keeps_no_updates_but_those_that_all_parties_score(
+    cross_site: bool, folder: bool, tmp_path: Path
 ) -> None:
-    place = world(tmp_path / "a", MemoryStore(keeps=False))
+    of_folder = FolderStore(tmp_path / "exchange", lasting=False, keeps=False)
+    store = of_folder if folder else MemoryStore(keeps=False)
+    store.prepare()
+    place = world(tmp_path / "a", store)
     asked = {**task_file(epochs=3).model_dump(), "evaluation": {"cross_site": cross_site}}
     outcome = simulate_cohorts(TaskFile.model_validate(asked), opened(tmp_path), place)
     run, parties = outcome.end.run, outcome.hellos
@@ -93,6 +100,57 @@ def test_a_simulation_in_memory_keeps_no_updates_but_those_that_all_parties_scor
     assert all(first == second == 0 for first, second, _ in sizes)
     assert all((third > 0) == cross_site for _, _, third in sizes)
     assert not list(tmp_path.rglob("update-*.safetensors"))
+
+
+@pytest.mark.parametrize("cross_site", [False, True])
+def test_a_simulation_that_forgets_keeps_the_newest_and_the_best_model_and_those_to_be_scored(
+    cross_site: bool, tmp_path: Path
+) -> None:
+    place = world(tmp_path / "a", MemoryStore(keeps=False))
+    asked = {**task_file(epochs=4).model_dump(), "evaluation": {"cross_site": cross_site}}
+    outcome = simulate_cohorts(TaskFile.model_validate(asked), opened(tmp_path), place)
+    needed = {outcome.end.best.key, outcome.end.final.key}
+    there = {one.model.key for one in outcome.records if place.store.size(one.model.key)}
+    assert there == ({one.model.key for one in outcome.records} if cross_site else needed)
+
+
+@pytest.mark.parametrize(
+    ("values", "there"),
+    [
+        ([0.5, 0.6, 0.7], [3]),
+        ([0.7, 0.6, 0.5], [1, 3]),
+        ([0.5, 0.7, 0.6, 0.7, 0.8, 0.1], [5, 6]),
+        ([None, None, None], [3]),
+        ([None, 0.5, None], [2, 3]),
+        ([0.5, None, 0.6], [3]),
+    ],
+)
+def test_of_models_the_best_and_the_newest_are_there_after_every_round(
+    values: list[float | None], there: list[int], tmp_path: Path
+) -> None:
+    store = MemoryStore(keeps=False)
+    done = []
+    for number, value in enumerate(values, start=1):
+        store.put_once(f"model-{number}", b"model")
+        done.append(_Recorded(number, value))
+        forget_models(done, "auroc", store.own)
+        kept = {key for key in store.keys("") if store.size(key)}
+        assert {f"model-{number}", best_round(done, "auroc").model.key} == kept
+    assert kept == {f"model-{number}" for number in there}
+
+
+class _Recorded:
+    def __init__(self, number: int, auroc: float | None) -> None:
+        self.round, self.auroc = number, auroc
+        self.model = ObjectRef(key=f"model-{number}", sha256="0" * 64, size=5)
+
+
+def test_a_simulation_in_a_folder_that_somebody_named_keeps_all_objects(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "exchange", lasting=False)
+    store.prepare()
+    outcome = simulate_cohorts(task_file(epochs=2), opened(tmp_path), world(tmp_path / "a", store))
+    run, parties = outcome.end.run, outcome.hellos
+    assert all(store.size(keys.update(one, run, n)) > 0 for one in parties for n in (1, 2))
 
 
 def _fetched(folder: Path) -> set[str]:

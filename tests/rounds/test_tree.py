@@ -168,6 +168,8 @@ def test_a_round_in_which_nobody_is_admitted_is_void(tmp_path) -> None:
 class Ending:
     """A store that ends whoever uses it at the `left`-th call; before or after it is done."""
 
+    own = None
+
     def __init__(self, inner: MemoryStore, left: int, *, after: bool) -> None:
         self._inner, self._left, self._after = inner, left, after
 

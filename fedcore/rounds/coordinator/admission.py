@@ -13,7 +13,6 @@ from pathlib import Path
 from fedcore.config.update import UpdateSection
 from fedcore.errors import NotThere, Refused
 from fedcore.exchange import codec, packing
-from fedcore.exchange.memory import MemoryStore
 from fedcore.models.modalities import is_foreign
 from fedcore.params import (
     CONTROL,
@@ -90,8 +89,8 @@ class Admission:
 
     @property
     def _measures_ahead(self) -> bool:
-        """Whether who fetches has the time to measure: what lies in memory need not be fetched."""
-        return isinstance(self.desk.store, MemoryStore)
+        """Whether who fetches has the time to measure: what is known need not be hashed."""
+        return self.desk.store.own is not None
 
     def _in_order(self, parties: Sequence[str], folder: Path | None) -> Iterator[Contribution]:
         arriving = one_ahead(partial(self._arrived, party, folder) for party in parties)

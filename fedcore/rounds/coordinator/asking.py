@@ -7,6 +7,7 @@ from fedcore.exchange import keys
 from fedcore.rounds import sealed
 from fedcore.rounds.coordinator.desk import Desk
 from fedcore.rounds.coordinator.drawing import drawn
+from fedcore.rounds.coordinator.naming import few, note_named
 from fedcore.rounds.coordinator.opening import note_welcomed
 from fedcore.rounds.messages import LATE, Combined, Invitation, ObjectRef, Reply
 from fedcore.rounds.terms import LOOK_EVERY
@@ -37,8 +38,8 @@ def invite(desk: Desk, number: int, weights: ObjectRef) -> Invitation:
         memory=before.memory if before is not None else None,
     )
     standing = sealed.settle(desk.store, keys.invitation(desk.run, number), invitation, desk.key)
-    subject = {"round": number, "weights": weights.sha256, "parties": list(standing.parties)}
-    desk.ledger.append_once("invited", subject)
+    subject = {"round": number, "weights": weights.sha256}
+    note_named(desk.ledger, "invited", subject, "parties", standing.parties)
     return standing
 
 
@@ -172,8 +173,8 @@ def require_quorum(desk: Desk, number: int, answers: dict[str, str]) -> None:
     reasons = {party: answer for party, answer in sorted(answers.items()) if answer != REPLIED}
     reasons |= {party: desk.refusal(party) or "never came" for party in never}
     # A void round has no record; here stands why.
-    desk.ledger.append_once("round_void", {"round": number, "absent": reasons})
-    absent = ", ".join(f"{desk.member(party).label}: {why}" for party, why in reasons.items())
+    note_named(desk.ledger, "round_void", {"round": number}, "absent", reasons)
+    absent = few(f"{desk.member(party).label}: {why}" for party, why in reasons.items())
     came = amount(len(replied), "reply", "replies")
     raise QuorumNotMet(
         f"round {number} is void: {came} and the quorum is {quorum} "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeVar
 
 from fedcore.audit.ledger import Ledger
@@ -34,6 +35,10 @@ class Welcomed:
         """Nothing is read yet."""
         self._keys: dict[str, str] = {}
         self._read = 0
+
+    def key(self, ledger: Ledger, party: str) -> str | None:
+        """The party's, which stays what it is once it stands in the ledger."""
+        return self._keys.get(party) or self.keys(ledger).get(party)
 
     def keys(self, ledger: Ledger) -> Mapping[str, str]:
         """By party id; several threads may ask."""
@@ -92,7 +97,11 @@ class Desk:
 
     def member(self, party: str) -> Member:
         """The member of that id."""
-        return next(member for member in self.members if member.party_id == party)
+        return self._by_id[party]
+
+    @cached_property
+    def _by_id(self) -> Mapping[str, Member]:
+        return {member.party_id: member for member in self.members}
 
     def last_seen(self, party: str) -> str:
         """What the party last did, for whoever waits for it."""
@@ -115,8 +124,11 @@ class Desk:
         A hello lies under the party's own prefix, where only its credentials can write; the
         ledger holds the key that was trusted on first use, and no other is accepted after that.
         """
-        known = self.pinned.get(party) or self.welcomed.keys(self.ledger).get(party)
+        known = self._trusted_key(party)
         return known or sealed.writer_of(self.store, keys.hello(party, self.run))
+
+    def _trusted_key(self, party: str) -> str | None:
+        return self.pinned.get(party) or self.welcomed.key(self.ledger, party)
 
     def hello(self, party: str) -> Hello | None:
         """The party's hello once it is said; `Refused`, with a remedy, when it does not fit."""
@@ -136,7 +148,7 @@ class Desk:
         key = keys.refusal(party, self.run)
         if key not in self.memory and not self.store.exists(key):
             return None
-        known = self.pinned.get(party) or self.welcomed.keys(self.ledger).get(party)
+        known = self._trusted_key(party)
         try:
             if known is None:
                 said = self.store.exists(keys.hello(party, self.run))

@@ -13,6 +13,8 @@ from fedcore.params import require_finite
 from fedcore.rounds import sealed
 from fedcore.rounds.coordinator.desk import Desk, mismatch
 from fedcore.rounds.coordinator.ledger_parts import publish_opening, take_over
+from fedcore.rounds.coordinator.naming import few, note_named
+from fedcore.rounds.coordinator.starting import keep_made
 from fedcore.rounds.messages import Agreement, Hello, Member, ObjectRef, Refusal
 from fedcore.rounds.terms import LOOK_EVERY
 
@@ -35,9 +37,8 @@ def found(desk: Desk) -> Agreement:
         )
     take_over(desk)
     ids = [member.party_id for member in desk.members]
-    desk.ledger.append_once(
-        "training_opened", {"run": desk.run, "task": standing.task_hash, "parties": ids}
-    )
+    subject = {"run": desk.run, "task": standing.task_hash}
+    note_named(desk.ledger, "training_opened", subject, "parties", ids)
     return standing
 
 
@@ -170,7 +171,7 @@ def _impossible(desk: Desk, quorum: int) -> bool:
 def _absent(desk: Desk, hellos: dict[str, Hello]) -> str:
     """Who takes no part and why, for a person."""
     missing = [member for member in desk.members if member.party_id not in hellos]
-    return "; ".join(f"{member.label} {_why(desk, member.party_id)}" for member in missing)
+    return few((f"{member.label} {_why(desk, member.party_id)}" for member in missing), "; ")
 
 
 def _why(desk: Desk, party: str) -> str:
@@ -196,16 +197,30 @@ def adopt_initial_model(desk: Desk) -> ObjectRef:
     ref = hello.initial.model_copy(update={"key": keys.model(desk.run, 0)})
     if desk.store.exists(ref.key):
         return ref
+    if desk.store.own is not None:
+        _adopt_own(desk, hello, hello.initial, ref)
+        return ref
     with tempfile.TemporaryDirectory(prefix="initial-") as folder:
         path = Path(folder) / "initial.safetensors"
         sealed.fetch_to_file(desk.store, hello.initial, path)
-        _adopt(desk, hello, path, ref)
+        _require_usable(desk, hello, codec.Tensors.from_file(path))
+        publish_opening(desk)
+        desk.store.put_file_once(ref.key, path)
     return ref
 
 
-def _adopt(desk: Desk, hello: Hello, path: Path, ref: ObjectRef) -> None:
-    """Check the file tensor by tensor, as nobody has said yet how large it may be; take it over."""
-    params = codec.Lazy(codec.Tensors.from_file(path))
+def _adopt_own(desk: Desk, hello: Hello, initial: ObjectRef, ref: ObjectRef) -> None:
+    """Take it over from memory: who made it is in this process, too."""
+    body = sealed.fetch(desk.store, initial)
+    _require_usable(desk, hello, codec.Tensors.from_bytes(body))
+    publish_opening(desk)
+    sealed.put_again(desk.store, ref, initial.key, body)
+    keep_made(desk, ref.sha256, body)
+
+
+def _require_usable(desk: Desk, hello: Hello, tensors: codec.Tensors) -> None:
+    """Check it tensor by tensor, as nobody has said yet how large it may be."""
+    params = codec.Lazy(tensors)
     require_finite(params)
     unknown = sorted(set(hello.kept_home) - params.keys())
     if unknown:
@@ -213,5 +228,3 @@ def _adopt(desk: Desk, hello: Hello, path: Path, ref: ObjectRef) -> None:
             f"{desk.guest.label}: {unknown[0]} is kept home and not in the model: update fedcore "
             "at the guest and start a new training with --run NAME"
         )
-    publish_opening(desk)
-    desk.store.put_file_once(ref.key, path)

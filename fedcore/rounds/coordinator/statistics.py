@@ -11,6 +11,7 @@ from fedcore.exchange import keys
 from fedcore.rounds import sealed
 from fedcore.rounds.coordinator.asking import wait_for
 from fedcore.rounds.coordinator.desk import Desk
+from fedcore.rounds.coordinator.naming import note_named
 from fedcore.rounds.messages import LATE, Hello
 from fedcore.rounds.statistics_messages import PooledStatistics, Statistics
 from fedcore.statistics import ColumnSummary, pool_columns, read_columns
@@ -57,7 +58,7 @@ def pool_statistics(desk: Desk) -> PooledStatistics:
     standing = pooled(desk) or _pool_now(desk)
     for party, reason in sorted(standing.absent.items()):
         desk.ledger.append_once("statistics_absent", {"party": party, "reason": reason})
-    desk.ledger.append_once("statistics_pooled", {"parties": sorted(standing.parties)})
+    note_named(desk.ledger, "statistics_pooled", {}, "parties", sorted(standing.parties))
     return standing
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from fedcore.audit.durable import replace_with
@@ -17,7 +18,8 @@ from fedcore.data.cohort_record import Cohort
 from fedcore.errors import RunMismatch
 from fedcore.exchange.store import ObjectStore
 from fedcore.models.sharing import home_names, shared_names
-from fedcore.models.state import Network
+from fedcore.models.state import Network, schema_of
+from fedcore.params import Schema
 from fedcore.rounds import departure
 from fedcore.rounds.messages import Invitation, LedgerHead, Member, ObjectRef
 from fedcore.rounds.party.near import Near
@@ -39,7 +41,7 @@ class Desk:
     `modality` is what its images are, in cross-modal trainings; `near` is what this process need
     not read again, `heard` the newest invitation as it was verified, `said` what it has answered
     by now; `lasting` says whether the exchange outlives this process: where it does not, an update
-    that waits for it lies in memory, too.
+    that waits for it need not survive a power cut, and lies in memory if the exchange does.
     """
 
     run: str
@@ -74,12 +76,17 @@ class Desk:
         """The task as this party trains it: with the input size of its own modality."""
         return self.task.seen_by(self.modality)
 
-    @property
+    @cached_property
+    def schema(self) -> Schema:
+        """Names, dtypes and shapes of the whole model."""
+        return schema_of(self.network)
+
+    @cached_property
     def home(self) -> frozenset[str]:
         """The names of the parameters that never leave this party."""
         return home_names(self.network, self.task.federation)
 
-    @property
+    @cached_property
     def shared(self) -> tuple[str, ...]:
         """The names of the parameters that travel between this party and the others."""
         return shared_names(self.network, self.task.federation, self.modality)
@@ -103,7 +110,7 @@ class Desk:
                 f"run {self.run}: the coordinator's key {public[:12]} is not the one seen before: "
                 "ask the guest whether it lost its keys, and start a new run with --run"
             )
-        replace_with(path, [public.encode("ascii")])
+        replace_with(path, [public.encode("ascii")], lasting=self.lasting)
 
     def send(self, kind: str, key: str, message: Section) -> None:
         """Let a signed message leave the hospital: into the ledger first, then the exchange."""

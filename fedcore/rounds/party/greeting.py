@@ -16,7 +16,7 @@ from fedcore.errors import (
     problem,
 )
 from fedcore.exchange import codec, keys
-from fedcore.models.state import replaceable_names, to_params
+from fedcore.models.state import replaceable_names, to_params, views
 from fedcore.models.weights import read_weights
 from fedcore.params import Params, schema
 from fedcore.rounds import sealed
@@ -115,7 +115,7 @@ def greet(desk: Desk, weights: Path | None = None) -> Hello:
     desk.ledger.append_once("job_accepted", {"run": desk.run, **subject})
     if body is not None and hello.initial is not None:
         desk.note_departure("initial model", hello.initial)
-        desk.store.put_once(initial, body)
+        sealed.put_hashed(desk.store, hello.initial, body)
     desk.send("hello", keys.hello(desk.party, desk.run), hello)
     return hello
 
@@ -160,7 +160,8 @@ def _said(desk: Desk, key: str) -> Hello | None:
 
 
 def _initial_params(desk: Desk, weights: Path | None) -> Params:
-    fresh = to_params(desk.network)
+    # A stage before the first round changes the network.
+    fresh = views(desk.network) if desk.task.pretrain is None else to_params(desk.network)
     named = desk.task.model.weights
     if named is None:
         return fresh

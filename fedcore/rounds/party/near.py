@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from fedcore.audit.written import Written
 from fedcore.params import Array, Params
 
 
@@ -25,7 +26,7 @@ class Near:
         self.shared = shared and most > 0
         self._models: dict[str, Params] = {}
         self._updates: dict[Path, tuple[str, memoryview]] = {}
-        self._written: dict[Path, tuple[str, tuple[int, int, int]]] = {}
+        self._written = Written()
 
     def model(self, sha256: str) -> Params | None:
         """The model whose bytes hash to `sha256`, its arrays read-only; `None` if not here."""
@@ -55,19 +56,12 @@ class Near:
     def forget_update(self, place: Path) -> None:
         """It has left, or lies on the disk."""
         self._updates.pop(place, None)
-        self._written.pop(place, None)
+        self._written.forget(place)
 
     def keep_written(self, place: Path, sha256: str) -> None:
         """Remember that this process wrote the file at `place`, whose bytes hash to `sha256`."""
-        self._written[place] = (sha256, _stamp(place))
+        self._written.note(place, sha256)
 
     def written(self, place: Path, sha256: str) -> bool:
         """Whether the file at `place` is the one that this process wrote, and not touched since."""
-        known, stamp = self._written.get(place, ("", None))
-        return known == sha256 and place.exists() and _stamp(place) == stamp
-
-
-def _stamp(place: Path) -> tuple[int, int, int]:
-    """What changes when somebody writes to a file or puts another in its place."""
-    found = place.stat()
-    return found.st_ino, found.st_size, found.st_mtime_ns
+        return place.exists() and self._written.sha256(place, place.stat()) == sha256

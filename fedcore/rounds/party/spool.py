@@ -30,12 +30,12 @@ class Spooled(Section):
 def keep_body(desk: Desk, number: int, body: memoryview) -> str:
     """Keep the update of round `number`, which is not valid yet; its SHA-256."""
     place = update_path(desk, number)
-    if desk.lasting:
-        sha256 = replace_and_hash(place, body)
-        desk.near.keep_written(place, sha256)
-    else:
+    if _in_memory(desk):
         sha256 = hash_chunks([body])
-    desk.near.keep_update(place, sha256, body)
+        desk.near.keep_update(place, sha256, body)
+    else:
+        sha256 = replace_and_hash(place, body, lasting=desk.lasting)
+        desk.near.keep_written(place, sha256)
     return sha256
 
 
@@ -81,15 +81,25 @@ def send(desk: Desk, spooled: Spooled, ref: ObjectRef) -> None:
     """Put the update into the exchange, from memory where it lies only there."""
     place = update_path(desk, spooled.trained_in)
     near = desk.near.update(place, spooled.sha256)
-    if near is None or desk.lasting:
-        desk.store.put_file_once(ref.key, place)
-    else:
+    if near is not None:
         sealed.put_hashed(desk.store, ref, near)
+    elif desk.near.written(place, spooled.sha256):
+        sealed.put_hashed_file(desk.store, ref, place)
+    else:
+        desk.store.put_file_once(ref.key, place)
 
 
 def update_path(desk: Desk, number: int) -> Path:
     """Where the update that was trained in round `number` waits."""
     return desk.spool / f"update-{number:05d}.safetensors"
+
+
+def forget(desk: Desk, number: int) -> None:
+    """The update of round `number` is in the exchange, and nobody offers it again."""
+    place = update_path(desk, number)
+    desk.near.forget_update(place)
+    if not desk.lasting:  # else it is there for whoever comes back after a power cut
+        place.unlink(missing_ok=True)
 
 
 def forget_before(desk: Desk, number: int) -> None:
@@ -98,6 +108,12 @@ def forget_before(desk: Desk, number: int) -> None:
         if path.name < f"update-{number:05d}":
             path.unlink(missing_ok=True)
             desk.near.forget_update(path.with_suffix(update_path(desk, number).suffix))
+
+
+def _in_memory(desk: Desk) -> bool:
+    """Whether an update waits in memory: it goes nowhere else, and is to survive nothing."""
+    own = desk.store.own
+    return not desk.lasting and own is not None and own.in_memory
 
 
 def _is_settled(desk: Desk, spooled: Spooled, number: int) -> bool:

@@ -96,7 +96,7 @@ def upload(desk: Desk, number: int) -> Reply | None:
         return standing
     spool.forget_before(desk, done.trained_in)
     if desk.lasting or not _may_come_late(desk):
-        desk.near.forget_update(spool.update_path(desk, done.trained_in))
+        spool.forget(desk, done.trained_in)
     return reply
 
 

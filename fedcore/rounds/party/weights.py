@@ -12,7 +12,6 @@ from fedcore.audit.durable import readable, replace_and_hash, replace_with
 from fedcore.errors import NotThere, Refused
 from fedcore.exchange import codec
 from fedcore.exchange.model_step import after_step
-from fedcore.models.state import schema_of
 from fedcore.params import Array, Params, Schema, require_finite, require_schema
 from fedcore.rounds import sealed
 from fedcore.rounds.messages import Combined, ModelStep, ObjectRef
@@ -25,7 +24,7 @@ def open_model(desk: Desk, ref: ObjectRef, step: ModelStep | None = None) -> Par
     Fetched once: a model that was scored after one round is where the next round starts. Where a
     `step` leads to it from a model that is here, the step alone is fetched.
     """
-    expected, near = schema_of(desk.network), desk.near.model(ref.sha256)
+    expected, near = desk.schema, desk.near.model(ref.sha256)
     if near is not None:
         require_schema(near, expected)
         return near

@@ -66,7 +66,7 @@ def run(parties: int, rounds: int, exchange: str, marks: Path, folder: Path) -> 
 def _store(exchange: str, folder: Path) -> ObjectStore:
     if exchange == "memory":
         return MemoryStore(keeps=False)
-    return FolderStore(folder, lasting=exchange == "lasting")
+    return FolderStore(folder, lasting=exchange == "lasting", keeps=False)
 
 
 def _labels() -> np.ndarray:
