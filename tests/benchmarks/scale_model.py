@@ -188,7 +188,12 @@ def small(known: Constants) -> float:
 
 def look(setting: Setting, known: Constants) -> float:
     """Seconds in which the exchange answers one look of all parties, and of who waits for them."""
-    return setting.parties * (known.look + known.question) / setting.exchange
+    return setting.parties * (one_look(known)[0] + known.question) / setting.exchange
+
+
+def one_look(known: Constants) -> tuple[float, float]:
+    """A waiting party's look at the exchange and at itself: every other one is into a folder."""
+    return (known.look + known.question) / 2, (known.looked + known.asked) / 2
 
 
 def task_runs(parties: int, known: Constants) -> float:
@@ -261,9 +266,9 @@ def _once(parties: int, megabytes: float, known: Constants) -> dict[str, float]:
     update = megabytes * (known.viewed + known.hash + known.add)
     runs = task_runs(parties, known) * known.api
     return {
-        "exchange": parties * (exchange + looks * (known.look + known.question))
+        "exchange": parties * (exchange + looks * (one_look(known)[0] + known.question))
         + megabytes * known.put,
-        "sessions": parties * (session + looks * known.looked),
+        "sessions": parties * (session + looks * one_look(known)[1]),
         "coordinator": parties * (update + messages(known) + looks * known.asked)
         + megabytes * known.publish,
         "Prefect": runs,
@@ -274,8 +279,8 @@ def _second(parties: int, known: Constants) -> dict[str, float]:
     """By kind, what is done by the clock: all parties wait, and somebody for each of them."""
     looks = parties * known.looks_second
     return {
-        "exchange": known.idle + looks * (known.look + known.question),
-        "sessions": looks * known.looked,
+        "exchange": known.idle + looks * (one_look(known)[0] + known.question),
+        "sessions": looks * one_look(known)[1],
         "coordinator": looks * known.asked,
         "Prefect": known.service + parties * POLLS * known.poll,
     }
