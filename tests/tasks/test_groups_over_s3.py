@@ -142,7 +142,8 @@ def test_no_partys_credentials_read_or_write_what_groups_add_up_to(
     world.combine()
     sums = world.store.keys(keys.groups_folder(RUN, 1))
     assert len(sums) == 4
-    theirs = as_party("1", seaweedfs, address)
+    # No party of another test: its keys would end with this one.
+    theirs = as_party("of-groups", seaweedfs, address)
     assert theirs.get(keys.combined(RUN, 1)) == world.store.get(keys.combined(RUN, 1))
     for key in sums:
         for refused in (theirs.get, theirs.size, theirs.exists):
