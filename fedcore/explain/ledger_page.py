@@ -205,6 +205,7 @@ for this page, {{ story.compared }}.</p>
 {% if head %}<p>Newest entry: #{{ head.index }}, SHA-256 <code>{{ head.hash }}</code><br>
 Public key: <code>{{ story.public_key }}</code></p>{% endif %}
 <p>Whoever holds the ledger file can repeat it: <code>fedcore ledger verify {{ story.run }}</code>.
-An object in the exchange is the one of this list if its SHA-256 is the same.</p>
+An object in the exchange is the one of this list if its SHA-256 is the same; in place of one
+that the task file's retention removed stands a note that holds it.</p>
 </section>
 """
