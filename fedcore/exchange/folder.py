@@ -23,7 +23,7 @@ from fedcore.errors import Conflict, ExchangeError, NotAllowed, NotThere, Unreac
 from fedcore.exchange.folder_names import files_below
 from fedcore.exchange.keys import require_key, require_prefix
 from fedcore.exchange.passing import Passing
-from fedcore.exchange.removed import MOST, Removal
+from fedcore.exchange.removed import was_removed
 from fedcore.exchange.store import require_range
 from fedcore.exchange.throttle import Throttle
 from fedcore.exchange.whole import Whole
@@ -160,14 +160,9 @@ class FolderStore:
     def _holds(self, key: str, pieces: Pieces) -> bool:
         try:
             there, mine = durable.hash_chunks(self._chunks(key)), durable.hash_chunks(pieces())
-            return there == mine or self._was(key, mine)
+            return there == mine or was_removed(self, key, mine)
         except NotThere:
             return False
-
-    def _was(self, key: str, sha256: str) -> bool:
-        """Whether an object that hashes to this was there, and was removed."""
-        removal = Removal.read(self.get(key)) if self.size(key) <= MOST else None
-        return removal is not None and removal.sha256 == sha256
 
     def _paced(self, pieces: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
         for piece in pieces:

@@ -11,6 +11,8 @@ import json
 from dataclasses import dataclass
 from typing import Self
 
+from fedcore.exchange.store import ObjectStore
+
 MARK = b'{"fedcore": "removed", '
 # The length of the longest note: what is larger is none, and need not be read to know it.
 MOST = 1024
@@ -42,3 +44,14 @@ class Removal:
             return cls(str(found["sha256"]), int(found["size"]), str(found["why"]))
         except (ValueError, KeyError, TypeError):
             return None
+
+
+def removal_at(store: ObjectStore, key: str) -> Removal | None:
+    """The note in an object's place; `None` where the object itself stands. Raises as `get`."""
+    return Removal.read(store.get(key)) if store.size(key) <= MOST else None
+
+
+def was_removed(store: ObjectStore, key: str, sha256: str) -> bool:
+    """Whether an object that hashes to this was there, and was removed."""
+    removal = removal_at(store, key)
+    return removal is not None and removal.sha256 == sha256

@@ -17,7 +17,7 @@ from pathlib import Path
 from fedcore.audit import durable
 from fedcore.errors import Conflict, NotAllowed, NotThere, Unreachable
 from fedcore.exchange.keys import FOLDERS, require_key, require_prefix
-from fedcore.exchange.removed import MOST, Removal
+from fedcore.exchange.removed import MOST, was_removed
 from fedcore.exchange.s3_answers import NO_BUCKET, BeyondTheEnd
 from fedcore.exchange.s3_calls import S3Calls
 from fedcore.exchange.s3_line import STALL_SECONDS, connect
@@ -167,15 +167,10 @@ class S3Store:
             if there >= MULTIPART and tag.strip('"') == tag_of(source):
                 return True
             mine = durable.hash_chunks(pieces(source))
-            return durable.hash_chunks(self._chunks(key)) == mine or self._was(key, mine)
+            return durable.hash_chunks(self._chunks(key)) == mine or was_removed(self, key, mine)
         except NotThere:
             message = f"{self._place}: {key}: another writer is at it: try again"
             raise Unreachable(message) from None
-
-    def _was(self, key: str, sha256: str) -> bool:
-        """Whether an object that hashes to this was there, and was removed."""
-        removal = Removal.read(self.get(key)) if self.size(key) <= MOST else None
-        return removal is not None and removal.sha256 == sha256
 
     def _head(self, key: str) -> tuple[int, str]:
         require_key(key)

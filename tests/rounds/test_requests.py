@@ -87,25 +87,25 @@ def test_a_look_while_a_round_goes_on_is_one_question(pair: Pair, asked: list[st
     assert asked == ["exists combined.json"]
 
 
-def test_a_look_between_two_rounds_is_one_question(pair: Pair, asked: list[str]) -> None:
-    guest, host = pair.desks
-    for desk in (guest, host):
+def after_a_round(pair: Pair) -> Lookout:
+    """The guest's, which has looked once since round 1 was recorded."""
+    for desk in pair.desks:
         pair.answer(desk, 1)
     pair.close(1)
-    lookout = Lookout(guest, 1)
+    lookout = Lookout(pair.desks[0], 1)
     assert lookout.look() is None
+    return lookout
+
+
+def test_a_look_between_two_rounds_is_one_question(pair: Pair, asked: list[str]) -> None:
+    lookout = after_a_round(pair)
     asked.clear()
     assert lookout.look() is None
     assert asked == ["exists invitation.json"]
 
 
 def test_what_comes_out_of_turn_is_seen_within_a_second(pair: Pair, asked: list[str]) -> None:
-    guest, host = pair.desks
-    for desk in (guest, host):
-        pair.answer(desk, 1)
-    pair.close(1)
-    lookout = Lookout(guest, 1)
-    assert lookout.look() is None
+    lookout = after_a_round(pair)
     coordinator.request_final_test(pair.lead)  # after one of two rounds
     assert lookout.look() is None
     pair.time.pause(ALL_EVERY)

@@ -7,11 +7,11 @@ finds the notes of those that are gone, removes the others, and writes the same 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
+from fedcore.audit.durable import hash_chunks
 from fedcore.errors import NotAllowed, NotThere, Refused
 from fedcore.exchange import keys
 from fedcore.exchange.removed import MOST, Removal
@@ -152,7 +152,4 @@ def _gone_by_now(store: ObjectStore, body: Body, why: str) -> str | None:
 
 def _hash_of(store: ObjectStore, key: str, size: int) -> str:
     """Of what stands at `key`, a piece at a time."""
-    total = hashlib.sha256()
-    for start in range(0, size, PIECE):
-        total.update(store.get_range(key, start, PIECE))
-    return total.hexdigest()
+    return hash_chunks(store.get_range(key, start, PIECE) for start in range(0, size, PIECE))

@@ -73,12 +73,12 @@ class Lookout:
         """What stands of the newest round that anything stands of, and of the one before it."""
         run, known = self._desk.run, self._newest
         after = keys.record(run, known - 1) if known > 1 else ""
-        found = self._desk.store.keys(keys.rounds_folder(run), after)
+        found = set(self._desk.store.keys(keys.rounds_folder(run), after))
         numbers = [int(match[1]) for key in found if (match := INVITATION.fullmatch(key))]
         self._newest = max([known, *numbers])
         self._desk.said.look(found)
-        self._next = self._after(set(found))
-        return set(found)
+        self._next = self._after(found)
+        return found
 
     def _after(self, found: set[str]) -> str:
         """What comes next as a rule; nothing where the last round may be followed by the end."""
