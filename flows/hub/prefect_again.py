@@ -48,7 +48,7 @@ class Again:
         """Serve it unless the database is busy: then nothing is answered yet."""
         answer = _Answer(send)
         try:
-            await self._app(scope, request.hear, answer.say)
+            await self._app({**scope}, request.hear, answer.say)  # where it went is noted in it
         except (SQLAlchemyError, PostgresError):  # raised on, after the answer, for a server's log
             if not answer.busy:
                 raise

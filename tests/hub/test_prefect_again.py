@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from flows.hub.prefect_again import PAUSES, Again
 
@@ -23,11 +23,11 @@ class Database:
     def __init__(self, busy: int) -> None:
         self.busy, self.asked = busy, list[bytes]()
         self.waited = list[float]()
-        handlers = {Exception: self.unavailable}
-        app = Starlette(
-            routes=[Route("/", self.write, methods=["POST"])], exception_handlers=handlers
+        api = Starlette(
+            routes=[Route("/kept", self.write, methods=["POST"]), Route("/pieces", self.pieces)],
+            exception_handlers={Exception: self.unavailable},
         )
-        app.add_route("/pieces", self.pieces)
+        app = Starlette(routes=[Mount("/api", api)])  # as Prefect's, which notes it in the scope
         self.line = httpx.AsyncClient(
             transport=httpx.ASGITransport(Again(app, self.wait)), base_url="http://hub"
         )
@@ -60,7 +60,7 @@ class Database:
         return asyncio.run(self._post(body()))
 
     async def _post(self, body: AsyncIterator[bytes]) -> httpx.Response:
-        return await self.line.post("/", content=body)
+        return await self.line.post("/api/kept", content=body)
 
 
 @pytest.mark.parametrize("busy", [1, 2, len(PAUSES)])
@@ -77,7 +77,7 @@ def test_a_database_that_stays_busy_is_left_to_the_client(caplog: pytest.LogCapt
     with pytest.raises(OperationalError):  # as without us: the answer first, then this for the log
         database.post(b"body")
     assert len(database.asked) == len(PAUSES) + 1
-    assert "the database stays busy: POST / is put off" in caplog.text
+    assert "the database stays busy: POST /api/kept is put off" in caplog.text
 
 
 def test_a_free_database_is_asked_once_and_nobody_waits() -> None:
@@ -89,4 +89,4 @@ def test_a_free_database_is_asked_once_and_nobody_waits() -> None:
 def test_other_answers_pass_as_they_come() -> None:
     database = Database(busy=0)
     assert asyncio.run(database.line.get("/nowhere")).status_code == 404
-    assert asyncio.run(database.line.get("/pieces")).text == "one two"
+    assert asyncio.run(database.line.get("/api/pieces")).text == "one two"
