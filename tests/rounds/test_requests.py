@@ -104,6 +104,43 @@ def test_a_look_between_two_rounds_is_one_question(pair: Pair, asked: list[str])
     assert asked == ["exists invitation.json"]
 
 
+def test_what_comes_in_turn_is_acted_on_without_another_look_at_all(
+    pair: Pair, asked: list[str]
+) -> None:
+    guest, host = pair.desks
+    pair.answer(guest, 1)
+    lookout = Lookout(guest, 1)
+    assert lookout.look() is None
+    pair.answer(host, 1)
+    answers = {one: coordinator.ask(pair.lead, 1, one, 0.0) for one in ("1", "2")}
+    coordinator.combine(pair.lead, 1, answers)
+    asked.clear()
+    assert lookout.look() == Request("score", 1)
+    assert asked == ["exists combined.json"]
+
+
+def test_the_next_invitation_is_acted_on_without_another_look_at_all(
+    pair: Pair, asked: list[str]
+) -> None:
+    lookout = after_a_round(pair)
+    pair.invite(2)
+    asked.clear()
+    assert lookout.look() == Request("train", 2)
+    assert asked == ["exists invitation.json", "view invitation.json"]
+
+
+def test_who_has_slept_while_a_whole_round_went_by_looks_at_all(pair: Pair) -> None:
+    guest, host = pair.desks
+    pair.answer(guest, 1)
+    lookout = Lookout(guest, 1)
+    assert lookout.look() is None
+    pair.answer(host, 1)
+    pair.close(1)
+    pair.invite(2)
+    pair.time.pause(ALL_EVERY)
+    assert lookout.look() == Request("train", 2)
+
+
 def test_what_comes_out_of_turn_is_seen_within_a_second(pair: Pair, asked: list[str]) -> None:
     lookout = after_a_round(pair)
     coordinator.request_final_test(pair.lead)  # after one of two rounds

@@ -42,7 +42,8 @@ class Lookout:
 
     While a round goes on nothing else can be asked than what stands in its folder; what this party
     has answered already need not be asked for again. Whether one object is there is a question
-    that costs half of a list; so most looks are for the one that comes next as a rule.
+    that costs half of a list; so most looks are for the one that comes next as a rule. Once that
+    has come, all else is as the last look at all has shown it.
     """
 
     def __init__(self, desk: Desk, newest: int) -> None:
@@ -50,35 +51,37 @@ class Lookout:
         self._desk, self._newest = desk, newest
         self._not_invited: set[int] = set()
         self._next, self._all_at = "", 0.0
+        self._found: set[str] = set()
 
     def look(self) -> Request | None:
         """What is asked now, if anything."""
         self._desk.fence.glance()
-        if self._comes_later():
+        if not self._has_come():
             return None
-        found = self._published()
-        if not self._newest or keys.record(self._desk.run, self._newest) in found:
+        if not self._newest or keys.record(self._desk.run, self._newest) in self._found:
             return self._last_words()
-        return self._round_request(found)
+        return self._round_request(self._found)
 
-    def _comes_later(self) -> bool:
-        """Whether what comes next as a rule is not there, and all was looked at just now."""
+    def _has_come(self) -> bool:
+        """Whether there is anything to see: what comes next as a rule, or a look at all is due."""
         now = self._desk.watch.clock()
-        if self._next and now < self._all_at and not self._desk.store.exists(self._next):
+        if self._next and now < self._all_at:
+            if not self._desk.store.exists(self._next):
+                return False
+            self._take({*self._found, self._next})
             return True
         self._all_at = now + ALL_EVERY
-        return False
+        known = self._newest
+        after = keys.record(self._desk.run, known - 1) if known > 1 else ""
+        self._take(set(self._desk.store.keys(keys.rounds_folder(self._desk.run), after)))
+        return True
 
-    def _published(self) -> set[str]:
+    def _take(self, found: set[str]) -> None:
         """What stands of the newest round that anything stands of, and of the one before it."""
-        run, known = self._desk.run, self._newest
-        after = keys.record(run, known - 1) if known > 1 else ""
-        found = set(self._desk.store.keys(keys.rounds_folder(run), after))
         numbers = [int(match[1]) for key in found if (match := INVITATION.fullmatch(key))]
-        self._newest = max([known, *numbers])
+        self._newest = max([self._newest, *numbers])
         self._desk.said.look(found)
-        self._next = self._after(found)
-        return found
+        self._found, self._next = found, self._after(found)
 
     def _after(self, found: set[str]) -> str:
         """What comes next as a rule; nothing where the last round may be followed by the end."""
