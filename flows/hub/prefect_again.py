@@ -1,9 +1,9 @@
 """What Prefect could not do because its database was busy is done again here, at once.
 
 On SQLite a write whose reads another write has overtaken is undone and answered with status 503.
-Prefect's own client then waits for seconds, 2, 4, 8, with nothing else to do: a training of many
-parties, whose requests come in crowds, would spend half of its rounds so. The next free moment of
-the database is milliseconds away.
+Prefect's own client then waits for seconds, 2, 4, 8, with nothing else to do. The next free moment
+of the database is milliseconds away, and in a crowd it is made: while a request is made again, no
+other one that may write begins.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 BUSY = 503
+READING = ("GET", "HEAD", "OPTIONS")
 PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)  # seconds, of which a write takes a few thousandths
 log = logging.getLogger("fedcore.hub")
 
@@ -30,6 +31,7 @@ class Again:
     ) -> None:
         """`wait` lets the given seconds go by."""
         self._app, self._wait = app, wait
+        self._turn = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, as often as it takes; a socket or the start as they are."""
@@ -37,24 +39,34 @@ class Again:
             await self._app(scope, receive, send)
             return
         request = _Request(receive)
-        for pause in PAUSES:
-            if not await self._busy(scope, request, send):
-                return
-            await self._wait(pause)
-        log.warning("the database stays busy: %s %s is put off", scope["method"], scope["path"])
-        await self._app(scope, request.hear, send)
+        if scope["method"] not in READING:
+            async with self._turn:
+                pass
+        answer = await self._asked(scope, request, send)
+        if answer.busy:
+            async with self._turn:
+                await self._again(scope, request, send)
 
-    async def _busy(self, scope: Scope, request: _Request, send: Send) -> bool:
-        """Serve it unless the database is busy: then nothing is answered yet."""
+    async def _again(self, scope: Scope, request: _Request, send: Send) -> None:
+        """Make the request as often as it takes; in the end its sender hears that it is busy."""
+        for pause in PAUSES:
+            await self._wait(pause)
+            answer = await self._asked(scope, request, send)
+            if not answer.busy:
+                return
+        log.warning("the database stays busy: %s %s is put off", scope["method"], scope["path"])
+        await answer.pass_on()
+
+    async def _asked(self, scope: Scope, request: _Request, send: Send) -> _Answer:
+        """The answer, which is on its way unless the database is busy."""
         answer = _Answer(send)
+        request.rewind()
         try:
             await self._app({**scope}, request.hear, answer.say)  # where it went is noted in it
         except (SQLAlchemyError, PostgresError):  # raised on, after the answer, for a server's log
             if not answer.busy:
                 raise
-        if answer.busy:
-            request.rewind()
-        return answer.busy
+        return answer
 
 
 class _Request:
@@ -81,10 +93,17 @@ class _Answer:
 
     def __init__(self, send: Send) -> None:
         self._send = send
+        self._held: list[Message] = []
         self.busy = False
 
     async def say(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.busy = message["status"] == BUSY
-        if not self.busy:
+        if self.busy:
+            self._held.append(message)
+        else:
+            await self._send(message)
+
+    async def pass_on(self) -> None:
+        for message in self._held:
             await self._send(message)

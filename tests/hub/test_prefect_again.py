@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -20,8 +22,8 @@ from flows.hub.prefect_again import PAUSES, Again
 class Database:
     """Is busy as often as the test says; `asked` holds each body that came."""
 
-    def __init__(self, busy: int) -> None:
-        self.busy, self.asked = busy, list[bytes]()
+    def __init__(self, busy: int, why: str = "database is locked") -> None:
+        self.busy, self.why, self.asked = busy, why, list[bytes]()
         self.waited = list[float]()
         api = Starlette(
             routes=[Route("/kept", self.write, methods=["POST"]), Route("/pieces", self.pieces)],
@@ -35,7 +37,7 @@ class Database:
     async def write(self, request: Request) -> Response:
         self.asked.append(await request.body())
         if len(self.asked) <= self.busy:
-            raise OperationalError("INSERT", {}, sqlite3.OperationalError("database is locked"))
+            raise OperationalError("INSERT", {}, sqlite3.OperationalError(self.why))
         return JSONResponse({"kept": len(self.asked)}, 201)
 
     async def pieces(self, _: Request) -> Response:
@@ -74,10 +76,17 @@ def test_a_busy_database_is_asked_again_with_the_same_body(busy: int) -> None:
 
 def test_a_database_that_stays_busy_is_left_to_the_client(caplog: pytest.LogCaptureFixture) -> None:
     database = Database(busy=100)
-    with pytest.raises(OperationalError):  # as without us: the answer first, then this for the log
-        database.post(b"body")
+    answer = database.post(b"body")
+    assert (answer.status_code, answer.json()) == (503, {"exception_message": "not now"})
     assert len(database.asked) == len(PAUSES) + 1
     assert "the database stays busy: POST /api/kept is put off" in caplog.text
+
+
+def test_what_is_broken_is_not_asked_again() -> None:
+    database = Database(busy=1, why="disk I/O error")
+    with pytest.raises(OperationalError):  # as without us: the answer first, then this for the log
+        database.post(b"body")
+    assert database.asked == [b"body"]
 
 
 def test_a_free_database_is_asked_once_and_nobody_waits() -> None:
@@ -90,3 +99,20 @@ def test_other_answers_pass_as_they_come() -> None:
     database = Database(busy=0)
     assert asyncio.run(database.line.get("/nowhere")).status_code == 404
     assert asyncio.run(database.line.get("/api/pieces")).text == "one two"
+
+
+SENDERS, EACH = 16, 40
+
+
+def test_a_crowd_of_writers_never_hears_that_the_database_is_busy(party: httpx.Client) -> None:
+    """Without us Prefect tells some of them, and lets go of the connection."""
+    start = threading.Barrier(SENDERS)
+
+    def beat(number: int) -> list[int]:
+        name, path = {"name": f"crowd-{number}"}, "/work_pools/party-77/workers/heartbeat"
+        start.wait()
+        return [party.post(path, json=name).status_code for _ in range(EACH)]
+
+    with ThreadPoolExecutor(SENDERS) as pool:
+        told = [code for one in pool.map(beat, range(SENDERS)) for code in one]
+    assert told == [204] * (SENDERS * EACH)
