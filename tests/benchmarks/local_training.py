@@ -91,7 +91,11 @@ class Case:
                     "batch_size": self.batch,
                     "lr": RATE,
                 },
-                "training": {"threads": threads, "channels_last": "off", **self.training},
+                "training": {
+                    "threads": None if GPU else threads,
+                    "channels_last": "off",
+                    **self.training,
+                },
             }
         )
 
@@ -111,7 +115,7 @@ PRECISIONS = (
     {"precision": "bfloat16", "channels_last": "on"},
 )
 GPU_CASES = tuple(
-    Case("resnet18", 3, 224, 2048, training, batch, 4)
+    Case("resnet18", 3, 224, 2048, training, batch, 2)
     for batch in (64, 128, 256)
     for training in PRECISIONS
     if batch != 128 or training == PRECISIONS[-1]
