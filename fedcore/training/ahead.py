@@ -50,7 +50,8 @@ class _Ahead(Generic[Item]):
         self, items: Iterable[Item], make: Callable[[Item], Batch], pool: ThreadPoolExecutor
     ) -> None:
         self._items, self._make, self._pool = iter(items), make, pool
-        self._arriving, self._computing = torch.cuda.Stream(), torch.cuda.current_stream()
+        self._arriving = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        self._computing = torch.cuda.current_stream()
         # What the caller has put onto the GPU already, batches may be made with.
         self._arriving.wait_stream(self._computing)
         self._coming: deque[Future[tuple[Batch, torch.cuda.Event]]] = deque()

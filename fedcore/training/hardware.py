@@ -50,8 +50,8 @@ def hardware_for(
         section.precision == "auto" and on_gpu and gpu_bfloat16
     )
     channels_last = section.channels_last == "on" or (section.channels_last == "auto" and bfloat16)
-    # Logical cores come in pairs that share one floating-point unit. Beside a GPU one thread is left
-    # to feed it: more of them take longer to agree than a batch takes to copy.
+    # Logical cores come in pairs that share one floating-point unit. Beside a GPU they only copy
+    # batches, and several threads take longer to agree than one takes to copy.
     threads = section.threads or (1 if on_gpu else max(1, cores // 2))
     return Hardware("cuda" if on_gpu else "cpu", bfloat16, channels_last, threads)
 
