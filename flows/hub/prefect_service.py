@@ -12,6 +12,7 @@ import uvicorn
 from prefect.server.api.server import create_app
 
 from flows.hub.home import Hub
+from flows.hub.prefect_again import Again
 from flows.hub.prefect_door import Door
 from flows.hub.prefect_users import Users, users_path
 from flows.settled import settle
@@ -22,7 +23,7 @@ GRACE_SECONDS = 5
 
 def serve(hub: Hub) -> None:
     """Serve until told to end."""
-    door = Door(create_app(), Users(users_path(hub)), hub.secrets.pair("prefect"))
+    door = Door(Again(create_app()), Users(users_path(hub)), hub.secrets.pair("prefect"))
     settle()
     uvicorn.run(
         door,
