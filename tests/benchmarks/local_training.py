@@ -18,8 +18,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,6 +28,7 @@ import folder_epochs
 import numpy as np
 import torch
 from docs_page import written_between
+from gpu_watch import GPU, Watched, memory_of, settled
 from torch import nn
 from torch.nn.functional import cross_entropy
 from typed import options
@@ -42,13 +42,11 @@ from fedcore.models.catalogue import build  # noqa: E402
 from fedcore.models.state import to_params  # noqa: E402
 from fedcore.rounds import heap  # noqa: E402
 from fedcore.training import local  # noqa: E402
-from fedcore.training.ahead import ahead  # noqa: E402
 from fedcore.training.checkpoint import Checkpoint  # noqa: E402
 from fedcore.training.hardware import this_machine  # noqa: E402
 
 PAGE = ROOT / "docs" / "results-costs.md"
 RATE = 0.001
-GPU = torch.cuda.is_available()
 DEVICE = "cuda" if GPU else "cpu"
 HEAD = """\
 | network, pixels | precision, layout | plain, images/s | ours | ratio | cores busy | waiting |
@@ -199,49 +197,6 @@ def timed(act: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - begun, time.process_time() - spent
 
 
-def settled() -> None:
-    """Whatever the GPU was given to do is done."""
-    if GPU:
-        torch.cuda.synchronize()
-
-
-class Watched:
-    """`ahead`, and how long the GPU waits from the end of a step until the next batch is there."""
-
-    def __init__(self) -> None:
-        self.spans: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
-
-    @contextmanager
-    def here(self) -> Iterator[None]:
-        """Watch what trains inside, if it is on a GPU."""
-        if GPU:
-            local.ahead = self.ahead
-        try:
-            yield
-        finally:
-            local.ahead = ahead
-
-    @contextmanager
-    def ahead(self, *given: Any) -> Iterator[Iterator[Any]]:
-        with ahead(*given) as batches:
-            yield self._timed(batches)
-
-    def _timed(self, batches: Iterator[Any]) -> Iterator[Any]:
-        while True:
-            span = [torch.cuda.Event(enable_timing=True) for _ in range(2)]
-            span[0].record()
-            batch = next(batches, None)
-            if batch is None:
-                return
-            span[1].record()
-            self.spans.append((span[0], span[1]))
-            yield batch
-
-    @property
-    def seconds(self) -> float:
-        return sum(begun.elapsed_time(there) for begun, there in self.spans) / 1000
-
-
 def compared(case: Case, turns: int, threads: int = 1) -> dict[str, float]:
     """All in turn: speeds, ratios in the median, cores kept busy, share of time waited."""
     torch.set_num_threads(threads)
@@ -275,16 +230,6 @@ def ratio_to(found: list[dict[str, tuple[float, float]]], other: str) -> float:
     """How much longer the other takes, in the median; on a processor in CPU seconds."""
     at = 0 if GPU else 1
     return statistics.median(turn[other][at] / turn["ours"][at] for turn in found)
-
-
-def memory_of(act: Callable[[], object]) -> float:
-    """How many GB of the GPU's memory it takes at most, besides what lies there."""
-    if not GPU:
-        return 0.0
-    before = torch.cuda.memory_allocated()
-    torch.cuda.reset_peak_memory_stats()
-    act()
-    return (torch.cuda.max_memory_allocated() - before) / 1e9
 
 
 def row(case: Case, found: dict[str, float]) -> str:
