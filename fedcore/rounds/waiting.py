@@ -27,7 +27,8 @@ def silent(_: str) -> None:
 class Rhythm:
     """How long waits of a kind took lately: one round is much like the one before it.
 
-    Each look costs a request, so nobody looks before there can be anything to see.
+    Each look costs a request, so nobody looks before there can be anything to see. The first wait
+    of a kind is like no other: processes start in it, and a cohort is read from its files.
     """
 
     def __init__(self) -> None:
@@ -40,8 +41,10 @@ class Rhythm:
 
     def note(self, kind: str, seconds: float) -> None:
         """A wait of that kind took so long; one without a kind is like no other."""
-        if kind:
-            self._lately.setdefault(kind, deque(maxlen=REMEMBERED)).append(seconds)
+        if kind in self._lately:
+            self._lately[kind].append(seconds)
+        elif kind:
+            self._lately[kind] = deque(maxlen=REMEMBERED)
 
 
 @dataclass(frozen=True)
