@@ -12,8 +12,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from fedcore.training import local  # noqa: E402
-from fedcore.training.ahead import ahead  # noqa: E402
+from fedcore.training import local
+from fedcore.training.ahead import ahead
 
 GPU = torch.cuda.is_available()
 
