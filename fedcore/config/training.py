@@ -164,7 +164,10 @@ class TrainingSection(Section):
         "events", description="cox: what a batch's loss is divided by"
     )
     threads: int | None = Field(
-        None, ge=1, le=1024, description="CPU threads; by default half of the logical cores"
+        None,
+        ge=1,
+        le=1024,
+        description="CPU threads; by default half of the logical cores, beside a GPU 1",
     )
 
     @field_validator("freeze", mode="before")

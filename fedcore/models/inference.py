@@ -63,6 +63,16 @@ def _strides(tensor: torch.Tensor, layout: torch.memory_format) -> tuple[int, ..
     return torch.empty_like(tensor, device="meta", memory_format=layout).stride()
 
 
+def sent(tensor: torch.Tensor, device: str) -> torch.Tensor:
+    """The tensor on the device; a GPU fetches it by itself, and nobody waits for that.
+
+    Whoever uses it on another stream than the present one must wait for this one.
+    """
+    if device == "cpu":
+        return tensor
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
 def slices(total: int, size: int = BATCH) -> Iterator[tuple[int, int]]:
     """Start and end of consecutive batches."""
     for start in range(0, total, size):

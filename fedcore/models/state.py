@@ -18,10 +18,7 @@ Network = nn.Module
 
 def to_params(module: nn.Module) -> Params:
     """Copies of the whole state: floats as they are, BatchNorm's counters as int64."""
-    return {
-        name: np.array(tensor.detach().cpu().numpy(), order="C", copy=True)
-        for name, tensor in module.state_dict().items()
-    }
+    return {name: as_array(tensor) for name, tensor in module.state_dict().items()}
 
 
 def views(module: nn.Module) -> Params:
@@ -50,6 +47,12 @@ def _overwrite(tensor: torch.Tensor, array: Array) -> None:
         np.copyto(tensor.numpy(), array)
     else:
         tensor.copy_(as_tensor(array))
+
+
+def as_array(tensor: torch.Tensor) -> Array:
+    """A copy in C order on the processor; a GPU brings what it has into that order itself."""
+    found: Array = tensor.detach().contiguous().cpu().numpy()
+    return np.array(found, order="C", copy=True) if tensor.is_cpu else found
 
 
 def as_tensor(array: Array) -> torch.Tensor:

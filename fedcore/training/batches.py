@@ -12,7 +12,7 @@ import torch
 
 from fedcore.data.images import ImageSet
 from fedcore.errors import DataError, problem
-from fedcore.models.inference import Normalise
+from fedcore.models.inference import Normalise, sent
 from fedcore.models.pixels import Normalisation
 from fedcore.models.state import as_tensor
 from fedcore.training.hardware import Hardware
@@ -68,13 +68,13 @@ class Feed:
 
     def batch(self, draw: Draw) -> tuple[torch.Tensor, torch.Tensor]:
         """Images (B, C, H, W) or rows (B, F), float32, and labels: see `ImageSet`."""
-        pixels = as_tensor(self._images.batch(draw.indices))
-        labels = self._labels[torch.from_numpy(draw.indices)].to(self._device)
+        pixels = sent(as_tensor(self._images.batch(draw.indices)), self._device)
+        labels = sent(self._labels[torch.from_numpy(draw.indices)], self._device)
         if pixels.is_floating_point():
-            return pixels.to(self._device), labels
+            return pixels, labels
         if draw.mirrored is not None:
-            chosen = torch.from_numpy(draw.mirrored)
-            pixels[chosen] = pixels[chosen].flip(-1)
+            chosen = sent(torch.from_numpy(draw.mirrored), self._device).view(-1, 1, 1, 1)
+            pixels = torch.where(chosen, pixels.flip(-1), pixels)
         return self._normalise.bytes(pixels, self._layout), labels
 
 

@@ -14,11 +14,13 @@ from fedcore.config.task import TaskFile
 from fedcore.data.images import ImageSet
 from fedcore.metrics import AnyScores, Scores
 from fedcore.metrics_survival import SurvivalScores
-from fedcore.models.inference import Normalise, by_class, lay_out, probabilities_of, slices
+from fedcore.models.inference import Normalise, by_class, lay_out, probabilities_of, sent, slices
 from fedcore.models.state import as_tensor, load_params
 from fedcore.params import Params
+from fedcore.training.ahead import Batch, ahead
 from fedcore.training.batches import constants_for, require_usable
-from fedcore.training.hardware import Hardware, this_machine
+from fedcore.training.hardware import Hardware, gives_back, this_machine
+from fedcore.training.in_words import in_words
 from fedcore.training.plan import plan_for
 from fedcore.training.reproducible import reproducible
 from fedcore.training.survival import partial_likelihood
@@ -67,7 +69,8 @@ def predict(
     """What `params` say about each image, in float32 and evaluation mode.
 
     Losses are taken in float64 from the logits. Raises `DataError` for images that do not fit the
-    network or for none at all, `Refused` for params of another schema.
+    network or for none at all, `Refused` for params of another schema, `TrainingFailed` when a
+    GPU's memory runs out.
     """
     logits = by_class(_outputs(network, params, images, task, hardware))
     surprise = -torch.log_softmax(logits.double(), dim=1).numpy()
@@ -97,6 +100,7 @@ def _survival(
     return SurvivalScores.of(risk.numpy(), times, events, float(loss), images.patients)
 
 
+@gives_back
 def _outputs(
     network: nn.Module,
     params: Params,
@@ -107,21 +111,21 @@ def _outputs(
     """(N, outputs) float32 on the processor, in the set's order."""
     plan, machine = plan_for(task), hardware or this_machine(task.training)
     require_usable(images, plan)
-    with reproducible(plan.seed, machine), torch.no_grad():
+    with in_words(), reproducible(plan.seed, machine, exact=True), torch.no_grad():
         # This layout is the faster one for inference, and the one that the served model uses.
         lay_out(network, machine.device, torch.channels_last)
         load_params(network, params)
         network.eval()
         normalise = Normalise(constants_for(images, plan), machine.device)
-        parts = []
-        for start, end in slices(len(images)):
-            pixels = as_tensor(images.batch(np.arange(start, end)))
+
+        def made(place: tuple[int, int]) -> Batch:
+            pixels = sent(as_tensor(images.batch(np.arange(*place))), machine.device)
             if pixels.is_floating_point():
-                batch = pixels.to(machine.device)
-            else:
-                batch = normalise.bytes(pixels, torch.channels_last)
-            parts.append(network(batch).cpu())
-    return torch.cat(parts)
+                return (pixels,)
+            return (normalise.bytes(pixels, torch.channels_last),)
+
+        with ahead(slices(len(images)), made, machine) as batches:
+            return torch.cat([network(batch) for (batch,) in batches]).cpu()
 
 
 def _labels(images: ImageSet) -> npt.NDArray[np.int64]:

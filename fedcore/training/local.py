@@ -19,13 +19,15 @@ from fedcore.models.inference import lay_out
 from fedcore.models.state import load_params, to_params
 from fedcore.params import Array, Params, digest, require_finite
 from fedcore.training import moment
+from fedcore.training.ahead import ahead
 from fedcore.training.alternation import alternating
 from fedcore.training.batches import Feed, draws, require_batches, require_usable
 from fedcore.training.carried import Carried
 from fedcore.training.checkpoint import Bound, Checkpoint
 from fedcore.training.corrections import Toward, corrections_for
 from fedcore.training.freezing import freeze
-from fedcore.training.hardware import Hardware, this_machine
+from fedcore.training.hardware import Hardware, gives_back, named, this_machine
+from fedcore.training.in_words import in_words
 from fedcore.training.objectives import Objective, objective_for
 from fedcore.training.optimizers import make_optimizer, set_rate
 from fedcore.training.plan import TrainPlan, plan_for
@@ -53,6 +55,7 @@ class TrainResult:
     rates: tuple[float, ...] = ()
 
 
+@gives_back
 def train_round(  # noqa: PLR0913 (most have a default)
     network: nn.Module,
     start: Params,
@@ -90,7 +93,8 @@ def train_round(  # noqa: PLR0913 (most have a default)
     before = carried or Carried()
     require_usable(images, plan)
     require_batches(images, plan)
-    with reproducible(derive_seed(plan.seed, "torch", party_id, number), machine):
+    seed = derive_seed(plan.seed, "torch", party_id, number)
+    with in_words(plan.batch_size), reproducible(seed, machine):
         lay_out(network, machine.device, machine.layout)
         load_params(network, start)
         freeze(network, plan, number)
@@ -104,11 +108,14 @@ def train_round(  # noqa: PLR0913 (most have a default)
         )
         rates = _rates(plan, number, steps)
         feed = Feed(images, plan, machine)
-        row = draws(plan, len(images), party_id, number, before.steps)
-        with alternating(network, plan, len(images)) as turn:
-            for done, draw in enumerate(islice(row, begun, None), start=begun):
+        row = islice(draws(plan, len(images), party_id, number, before.steps), begun, None)
+        with (
+            alternating(network, plan, len(images)) as turn,
+            ahead(row, feed.batch, machine) as batches,
+        ):
+            for done, (pixels, labels) in enumerate(batches, start=begun):
                 turn(done)
-                loss = training.step(*feed.batch(draw), rates[done])
+                loss = training.step(pixels, labels, rates[done])
                 with kept.at(done + 1):
                     if _looked_at(machine, done + 1, steps):
                         _look(float(loss), done + 1, steps, plan, on_step)
@@ -134,7 +141,7 @@ def _bits_of(
         "task": task.fingerprint(),
         "start": digest(start),
         "carried": before.fingerprint(),
-        "hardware": repr(machine),
+        "hardware": named(machine),
         "torch": str(torch.__version__),
     }
 
@@ -198,7 +205,7 @@ class _Training:
         """One optimiser step; gives the batch's mean loss before it."""
         set_rate(self._optimizer, rate)
         self._optimizer.zero_grad(set_to_none=True)
-        with torch.enable_grad(), _in_words():
+        with torch.enable_grad():
             with torch.autocast(self._machine.device, torch.bfloat16, self._machine.bfloat16):
                 logits = self._network(pixels)
             loss = self._objective.loss(logits, labels)
@@ -250,6 +257,7 @@ def _look(loss: float, done: int, total: int, plan: TrainPlan, on_step: OnStep |
 
 def _trained(network: nn.Module, plan: TrainPlan) -> Params:
     params = to_params(network)
+    network.zero_grad(set_to_none=True)
     try:
         require_finite(params)
     except Refused as refusal:
@@ -260,22 +268,3 @@ def _trained(network: nn.Module, plan: TrainPlan) -> Params:
 def _diverged(plan: TrainPlan, what: str) -> str:
     remedy = f"{what}; lower the learning rate, or set training.precision to float32"
     return problem("the task file", "federation.lr", plan.lr, remedy)
-
-
-@contextmanager
-def _in_words() -> Iterator[None]:
-    """Two things that torch says at length and a person can act on, in one sentence."""
-    try:
-        yield
-    except torch.OutOfMemoryError:
-        raise TrainingFailed(
-            "the task file: federation.batch_size is too large for this GPU's memory: lower it"
-        ) from None
-    except ValueError as fault:
-        if "more than 1 value per channel" not in str(fault):
-            raise
-        raise TrainingFailed(
-            "the task file: federation.batch_size leaves a batch of one image, from which this "
-            "network's BatchNorm cannot learn: use batches and training sets of 2 images or more, "
-            "and leave training.join_single at true or write training.drop_last: true"
-        ) from None

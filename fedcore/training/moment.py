@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import numpy as np
 import torch
 from torch import nn
 
-from fedcore.models.state import as_tensor, load_params, to_params
+from fedcore.models.state import as_array, as_tensor, load_params, to_params
 from fedcore.params import Array, Params
 
 NETWORK, OPTIMIZER, SUMS, RANDOM = "network/", "optimizer/", "sums/", "random/"
@@ -25,8 +24,8 @@ def capture(
     return {
         **_named(NETWORK, to_params(network)),
         **_named(OPTIMIZER, optimizer_arrays(optimizer)),
-        **_named(SUMS, {name: _array(one) for name, one in sums.items()}),
-        **_named(RANDOM, {name: _array(read()) for name, (read, _) in _generators(network)}),
+        **_named(SUMS, {name: as_array(one) for name, one in sums.items()}),
+        **_named(RANDOM, {name: as_array(read()) for name, (read, _) in _generators(network)}),
     }
 
 
@@ -48,7 +47,7 @@ def restore(
 def optimizer_arrays(optimizer: torch.optim.Optimizer) -> Params:
     """The optimiser's moments on the processor, under the number of their parameter."""
     return {
-        f"{number}/{name}": _array(value)
+        f"{number}/{name}": as_array(value)
         for number, fields in optimizer.state_dict()["state"].items()
         for name, value in fields.items()
         if isinstance(value, torch.Tensor)
@@ -67,10 +66,13 @@ def load_optimizer(optimizer: torch.optim.Optimizer, arrays: Mapping[str, Array]
 
 
 def _laid_out(parameter: torch.Tensor, array: Array) -> torch.Tensor:
-    """In the memory layout of its parameter, as the fused kernels walk both side by side."""
+    """In the memory layout of its parameter, as the fused kernels walk both side by side.
+
+    A count of steps is the optimiser's to place. It is a copy: the optimiser counts on in place.
+    """
     found = as_tensor(array)
     if found.shape != parameter.shape:
-        return found.to(parameter.device)
+        return found.clone()
     with torch.no_grad():
         return torch.empty_like(parameter).copy_(found)
 
@@ -84,10 +86,6 @@ def _generators(network: nn.Module) -> list[Generator]:
     if next(network.parameters()).is_cuda:
         known.append(("cuda", (torch.cuda.get_rng_state, torch.cuda.set_rng_state)))
     return known
-
-
-def _array(tensor: torch.Tensor) -> Array:
-    return np.array(tensor.detach().cpu().numpy(), order="C", copy=True)
 
 
 def _named(prefix: str, arrays: Mapping[str, Array]) -> Params:

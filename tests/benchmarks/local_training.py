@@ -6,6 +6,10 @@ tensors already, in turn in one process, the party with its memory kept as in a 
 epochs from DICOM files (`folder_epochs.py`).
 Speeds are of the best turn; the ratio is that of CPU seconds, which other work on the machine
 changes less. About four minutes.
+
+On a machine with a GPU it measures there instead, in seconds, beside two plain loops: one that
+sends each batch of the tensors to the GPU, as a tutorial does, and one whose tensors lie there
+already, which nothing that has to send them can pass. About three minutes.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +28,7 @@ import folder_epochs
 import numpy as np
 import torch
 from docs_page import written_between
+from gpu_watch import GPU, Watched, memory_of, settled
 from torch import nn
 from torch.nn.functional import cross_entropy
 from typed import options
@@ -35,15 +41,21 @@ from fedcore.data.images import ArrayImages  # noqa: E402
 from fedcore.models.catalogue import build  # noqa: E402
 from fedcore.models.state import to_params  # noqa: E402
 from fedcore.rounds import heap  # noqa: E402
+from fedcore.training import local  # noqa: E402
 from fedcore.training.checkpoint import Checkpoint  # noqa: E402
 from fedcore.training.hardware import this_machine  # noqa: E402
-from fedcore.training.local import train_round  # noqa: E402
 
 PAGE = ROOT / "docs" / "results-costs.md"
-BATCH, RATE = 32, 0.001
+RATE = 0.001
+DEVICE = "cuda" if GPU else "cpu"
 HEAD = """\
 | network, pixels | precision, layout | plain, images/s | ours | ratio | cores busy | waiting |
 |---|---|---|---|---|---|---|
+"""
+GPU_HEAD = """\
+| batch | precision, layout | plain, sent | plain, there | ours | ratio | of what lies there \
+| cores busy | GPU waited | GPU memory, GB |
+|---|---|---|---|---|---|---|---|---|---|
 """
 
 
@@ -56,6 +68,8 @@ class Case:
     side: int
     images: int
     training: dict[str, str] = field(default_factory=dict)
+    batch: int = 32
+    epochs: int = 1
 
     @property
     def words(self) -> str:
@@ -69,8 +83,17 @@ class Case:
             {
                 "task_type": "classification",
                 "model": model,
-                "federation": {"epochs": 1, "batch_size": BATCH, "lr": RATE},
-                "training": {"threads": threads, "channels_last": "off", **self.training},
+                "federation": {
+                    "epochs": 1,
+                    "local_epochs": self.epochs,
+                    "batch_size": self.batch,
+                    "lr": RATE,
+                },
+                "training": {
+                    "threads": None if GPU else threads,
+                    "channels_last": "off",
+                    **self.training,
+                },
             }
         )
 
@@ -82,6 +105,18 @@ CASES = (
     Case("resnet18", 3, 64, 256, {"channels_last": "on"}),
     Case("resnet18", 3, 64, 256, {"precision": "bfloat16"}),
     Case("resnet18", 3, 64, 256, {"precision": "bfloat16", "channels_last": "on"}),
+)
+PRECISIONS = (
+    {"precision": "float32"},
+    {"precision": "float32", "channels_last": "on"},
+    {"precision": "bfloat16"},
+    {"precision": "bfloat16", "channels_last": "on"},
+)
+GPU_CASES = tuple(
+    Case("resnet18", 3, 224, 2048, training, batch, 2)
+    for batch in (64, 128, 256)
+    for training in PRECISIONS
+    if batch != 128 or training == PRECISIONS[-1]
 )
 
 
@@ -112,64 +147,89 @@ def images_of(case: Case) -> ArrayImages:
 
 
 def plain_round(
-    network: nn.Module, pixels: torch.Tensor, labels: torch.Tensor, bfloat16: bool
+    network: nn.Module, pixels: torch.Tensor, labels: torch.Tensor, case: Case, look: bool = True
 ) -> None:
-    """One pass as a tutorial writes it, without any loader between tensors and network."""
+    """As a tutorial writes it, without any loader between tensors and network."""
+    bfloat16 = case.training.get("precision") == "bfloat16"
     optimizer = torch.optim.Adam(network.parameters(), lr=RATE, fused=True)
     network.train()
-    for rows in torch.randperm(len(labels)).split(BATCH):
-        optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, bfloat16):
-            outputs = network(pixels[rows])
-        loss = cross_entropy(outputs.float(), labels[rows])
-        loss.backward()
-        optimizer.step()
-        loss.item()
+    for _ in range(case.epochs):
+        for rows in torch.randperm(len(labels), device=pixels.device).split(case.batch):
+            optimizer.zero_grad()
+            images, truth = pixels[rows].to(DEVICE), labels[rows].to(DEVICE)
+            with torch.autocast(DEVICE, torch.bfloat16, bfloat16):
+                outputs = network(images)
+            loss = cross_entropy(outputs.float(), truth)
+            loss.backward()
+            optimizer.step()
+            if look:
+                loss.item()
 
 
-def arms(
-    case: Case, threads: int, folder: Path
-) -> tuple[Callable[[], None], Callable[[], None], Waiting]:
-    """The plain round and the party's, each with a network of its own; and the party's images."""
+def arms(case: Case, threads: int, folder: Path) -> tuple[dict[str, Callable[[], None]], Waiting]:
+    """The plain rounds and the party's, each with a network of its own; and the party's images."""
     task, images = case.task(threads), Waiting(images_of(case))
     machine = this_machine(task.training)
-    theirs, ours = build(task.model, 0), build(task.model, 0)
-    theirs.to(memory_format=machine.layout)
+    ours, start = build(task.model, 0), to_params(build(task.model, 0))
     pixels = torch.from_numpy(images.pixels).float().div_(255).sub_(0.45).div_(0.22)
     pixels = pixels.contiguous(memory_format=machine.layout)
-    labels, start = torch.from_numpy(images.labels), to_params(ours)
+    labels = torch.from_numpy(images.labels)
 
     def party() -> None:
         kept = Checkpoint(folder, {"base": "0" * 64})
         with heap.kept():
-            train_round(ours, start, images, task, party_id="1", number=1, checkpoint=kept)
+            local.train_round(ours, start, images, task, party_id="1", number=1, checkpoint=kept)
 
-    return lambda: plain_round(theirs, pixels, labels, machine.bfloat16), party, images
+    def plain(device: str, look: bool) -> Callable[[], None]:
+        theirs = build(task.model, 0).to(DEVICE, memory_format=machine.layout)
+        return partial(plain_round, theirs, pixels.to(device), labels.to(device), case, look)
+
+    there = {"there": plain("cuda", look=False)} if GPU else {}
+    return {"plain": plain("cpu", look=True), **there, "ours": party}, images
 
 
 def timed(act: Callable[[], object]) -> tuple[float, float]:
     """Seconds, and CPU seconds of this process."""
+    settled()
     begun, spent = time.perf_counter(), time.process_time()
     act()
+    settled()
     return time.perf_counter() - begun, time.process_time() - spent
 
 
 def compared(case: Case, turns: int, threads: int = 1) -> dict[str, float]:
-    """Both in turn: speeds, the ratio in the median, cores kept busy, share of time waited."""
+    """All in turn: speeds, ratios in the median, cores kept busy, share of time waited."""
     torch.set_num_threads(threads)
+    watched = Watched()
     with tempfile.TemporaryDirectory(prefix="local-training-") as folder:
-        plain, party, images = arms(case, threads, Path(folder))
-        plain(), party()
+        acts, images = arms(case, threads, Path(folder))
+        for act in acts.values():
+            act()
         images.seconds = 0.0
-        pairs = [(timed(plain), timed(party)) for _ in range(turns)]
-    ours = [seconds for _, (seconds, _) in pairs]
+        with watched.here():
+            found = [{name: timed(act) for name, act in acts.items()} for _ in range(turns)]
+        memory = memory_of(acts["ours"])
+    ours = [turn["ours"] for turn in found]
+    waited = watched.seconds if GPU else images.seconds
     return {
-        "plain": case.images / min(seconds for (seconds, _), _ in pairs),
-        "ours": case.images / min(ours),
-        "ratio": statistics.median(first[1] / second[1] for first, second in pairs),
-        "cores": statistics.median(spent / seconds for _, (seconds, spent) in pairs),
-        "waiting": images.seconds / sum(ours),
+        **{name: passed(case) / min(turn[name][0] for turn in found) for name in acts},
+        "ratio": ratio_to(found, "plain"),
+        "of there": ratio_to(found, "there") if GPU else 0.0,
+        "cores": statistics.median(spent / seconds for seconds, spent in ours),
+        "waiting": waited / sum(seconds for seconds, _ in ours),
+        "memory": memory,
     }
+
+
+def passed(case: Case) -> int:
+    """How many images a round sees."""
+    return case.images * case.epochs
+
+
+def ratio_to(found: list[dict[str, tuple[float, float]]], other: str) -> float:
+    """How much longer the other takes, in the median; on a processor in CPU seconds."""
+    at = 0 if GPU else 1
+    return statistics.median(turn[other][at] / turn["ours"][at] for turn in found)
 
 
 def row(case: Case, found: dict[str, float]) -> str:
@@ -178,16 +238,36 @@ def row(case: Case, found: dict[str, float]) -> str:
     return f"| {case.network}, {case.side} | {case.words} | {speeds} | {rest} |\n"
 
 
+def gpu_row(case: Case, found: dict[str, float]) -> str:
+    speeds = f"{found['plain']:.0f} | {found['there']:.0f} | {found['ours']:.0f}"
+    ratios = f"{found['ratio']:.2f} | {found['of there']:.3f}"
+    rest = f"{found['cores']:.2f} | {found['waiting']:.2%} | {found['memory']:.1f}"
+    return f"| {case.batch} | {case.words} | {speeds} | {ratios} | {rest} |\n"
+
+
+def on_gpu(turns: int, threads: int) -> str:
+    """The table of this machine's GPU, its name and what computed below."""
+    table = shown(GPU_HEAD, (gpu_row(one, compared(one, turns, threads)) for one in GPU_CASES))
+    card, cudnn = torch.cuda.get_device_name(), torch.backends.cudnn.version()
+    below = f"\n{card}, torch {torch.__version__}, cuDNN {cudnn}; {turns} turns.\n"
+    print(below, end="")
+    return table + below
+
+
 def main() -> None:
-    parser = options(__doc__, turns=5, threads=1)
+    parser = options(__doc__, turns=5, threads=8 if GPU else 1)
     parser.add_argument("--write", action="store_true", help="put the table into the page")
     given = parser.parse_args()
-    rows = (row(case, compared(case, given.turns, given.threads)) for case in CASES)
-    loops = shown(HEAD, rows)
-    epochs = shown(folder_epochs.HEAD, folder_epochs.rows())
-    if given.write:
-        written_between(PAGE, "local training", loops)
-        written_between(PAGE, "folder epochs", epochs)
+    if GPU:
+        tables = {"local training on a GPU": on_gpu(given.turns, given.threads)}
+    else:
+        rows = (row(case, compared(case, given.turns, given.threads)) for case in CASES)
+        tables = {
+            "local training": shown(HEAD, rows),
+            "folder epochs": shown(folder_epochs.HEAD, folder_epochs.rows()),
+        }
+    for name, table in tables.items() if given.write else ():
+        written_between(PAGE, name, table)
 
 
 def shown(head: str, rows: Iterable[str]) -> str:

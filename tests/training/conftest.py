@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from fedcore.config.data import DataSection
 from fedcore.config.federation import FederationSection
@@ -15,6 +16,8 @@ from fedcore.models.catalogue import build
 from fedcore.training.hardware import Hardware
 
 CPU = Hardware()
+# These are run where there is a GPU, and are no tests elsewhere.
+collect_ignore = [] if torch.cuda.is_available() else ["test_on_gpu.py", "test_gpu_federations.py"]
 
 
 @pytest.fixture

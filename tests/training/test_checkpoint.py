@@ -180,6 +180,22 @@ def test_another_task_party_round_start_cohort_or_machine_begins_anew(
         assert seen[0] == 1
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop", "adagrad"])
+def test_what_is_carried_stays_as_it_was_and_a_killed_round_with_it_goes_on(
+    train, kept, make_task, optimizer
+):
+    task = make_task(batch_size=4, optimizer=optimizer, optimizer_state="kept")
+    carried = train(task).carried
+    before = carried.fingerprint()
+    with pytest.raises(Stop):
+        train(task, kept("here"), 3, carried=carried)
+    assert carried.fingerprint() == before
+    seen: list[int] = []
+    again = train(task, kept("here"), seen=seen, carried=carried)
+    assert seen == [3]
+    assert digest(again.params) == digest(train(task, carried=carried).params)
+
+
 def test_a_torn_or_changed_checkpoint_is_said_and_the_round_begins_anew(
     train, kept, make_task, tmp_path
 ):

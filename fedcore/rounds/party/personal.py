@@ -12,8 +12,8 @@ from pathlib import Path
 from fedcore.audit.durable import replace_with
 from fedcore.config.task import TaskFile
 from fedcore.exchange import codec
-from fedcore.models.state import to_params
-from fedcore.params import Params, digest, schema
+from fedcore.models.state import schema_of
+from fedcore.params import Params, digest
 from fedcore.rounds.messages import FinalEvaluation, Invitation
 from fedcore.rounds.party import weights
 from fedcore.rounds.party.desk import Desk
@@ -122,7 +122,7 @@ def _digest(toward: Toward | None) -> str:
 
 
 def _read(desk: Desk, path: Path) -> Params:
-    return codec.decode(path.read_bytes(), schema(to_params(desk.network)))
+    return codec.decode(path.read_bytes(), schema_of(desk.network))
 
 
 def _of_round(desk: Desk, number: int) -> Path:
