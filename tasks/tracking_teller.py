@@ -19,7 +19,9 @@ from tasks.tracking_away import TrackingAway, TrackingBroken
 from tasks.tracking_words import Answer, Ending, Failure, Training, Wish
 
 ROOT = Path(__file__).resolve().parents[1]
-DYING = 1.0  # seconds
+# Seconds that one who has closed its output may take to be gone, as it may on a busy machine; and
+# one who answers nobody any more because the wait for it was ended.
+DYING, LEFT = 30.0, 1.0
 
 
 class Teller:
@@ -69,23 +71,25 @@ class Teller:
     def _answered(self, wish: str) -> str:
         """Its answer; nothing from one that died. Whatever ends the wait for it ends it, too."""
         told, heard, line = self._process.stdin, self._process.stdout, ""
+        patience = LEFT
         if told is None or heard is None or told.closed:
             return line
         try:
             told.write(wish)
             told.flush()
             line = heard.readline()
+            patience = DYING
         except BrokenPipeError:
-            return line
+            patience = DYING
         finally:
             if not line:
-                self._end_soon()
+                self._end_within(patience)
         return line
 
-    def _end_soon(self) -> None:
+    def _end_within(self, seconds: float) -> None:
         """Let one that dies by itself say so by its exit code; another one is killed."""
         try:
-            self._process.wait(DYING)
+            self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.close()
 

@@ -26,6 +26,11 @@ teller = Teller()
 print(teller.pid, flush=True)
 time.sleep(60)
 """
+# It lets go of all its pipes, and is there for a while yet.
+SLOW_END = """
+import atexit, os, time
+atexit.register(lambda: (os.closerange(3, 64), time.sleep(2)))
+"""
 
 
 class Strange(Wish):
@@ -71,6 +76,16 @@ def test_one_that_breaks_is_not_taken_for_a_server_that_is_away(teller):
     with pytest.raises(TrackingBroken, match="ended by itself"):
         teller.ask(Strange())
     assert not teller.there
+
+
+def test_one_that_breaks_is_so_however_long_a_busy_machine_takes_to_end_it(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(SLOW_END)
+    slow = Teller({**os.environ, "PYTHONPATH": str(tmp_path)})
+    try:
+        with pytest.raises(TrackingBroken, match="ended by itself"):
+            slow.ask(Strange())
+    finally:
+        slow.close()
 
 
 def test_one_without_a_training_says_so(teller):
