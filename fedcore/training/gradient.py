@@ -45,7 +45,7 @@ def mean_gradient(
         _add_up(network.train(), images, plan, machine)
         found = {name: _decayed(one, plan) for name, one in network.named_parameters()}
         network.zero_grad(set_to_none=True)
-    return {name: as_array(gradient) for name, gradient in found.items() if gradient is not None}
+        return {name: as_array(one) for name, one in found.items() if one is not None}
 
 
 def _add_up(network: nn.Module, images: ImageSet, plan: TrainPlan, machine: Hardware) -> None:

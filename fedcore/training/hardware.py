@@ -59,7 +59,9 @@ def hardware_for(
 def this_machine(section: TrainingSection) -> Hardware:
     """Resolve the `auto` settings for the machine that this process runs on."""
     gpu = torch.cuda.is_available()
-    fast = gpu and torch.cuda.is_bf16_supported(including_emulation=False)
+    # The question begins to use the GPU, so it is left out where nothing hangs on it.
+    hangs = gpu and section.device != "cpu" and section.precision == "auto"
+    fast = hangs and torch.cuda.is_bf16_supported(including_emulation=False)
     cores = os.cpu_count() or 1
     return hardware_for(section, gpu=gpu, cores=cores, gpu_bfloat16=fast)
 

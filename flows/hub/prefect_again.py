@@ -3,23 +3,28 @@
 On SQLite a write whose reads another write has overtaken is undone and answered with status 503.
 Prefect's own client then waits for seconds, 2, 4, 8, with nothing else to do. The next free moment
 of the database is milliseconds away, and in a crowd it is made: while a request is made again, no
-other one that may write begins.
+other one that may write begins. Of PostgreSQL nothing of the kind is known, and while it is away
+nobody is to stand in a line here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 
-from asyncpg.exceptions import PostgresError
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-BUSY = 503
+UNAVAILABLE = 503
 READING = ("GET", "HEAD", "OPTIONS")
 PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)  # seconds, of which a write takes a few thousandths
+# Seconds after which a request is not made again: where somebody holds the database for minutes, no
+# line is to form here.
+PATIENCE = 5.0
 log = logging.getLogger("fedcore.hub")
 
 
@@ -27,10 +32,13 @@ class Again:
     """An ASGI application around Prefect's."""
 
     def __init__(
-        self, app: ASGIApp, wait: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self,
+        app: ASGIApp,
+        wait: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`wait` lets the given seconds go by."""
-        self._app, self._wait = app, wait
+        """`wait` lets the given seconds of the `clock` go by."""
+        self._app, self._wait, self._clock = app, wait, clock
         self._turn = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,16 +50,19 @@ class Again:
         if scope["method"] not in READING:
             async with self._turn:
                 pass
+        until = self._clock() + PATIENCE
         answer = await self._asked(scope, request, send)
         if answer.busy:
             async with self._turn:
-                await self._again(scope, request, send)
+                await self._again(scope, request, answer, until)
 
-    async def _again(self, scope: Scope, request: _Request, send: Send) -> None:
+    async def _again(self, scope: Scope, request: _Request, answer: _Answer, until: float) -> None:
         """Make the request as often as it takes; in the end its sender hears that it is busy."""
         for pause in PAUSES:
+            if self._clock() >= until:
+                break
             await self._wait(pause)
-            answer = await self._asked(scope, request, send)
+            answer = await self._asked(scope, request, answer.send)
             if not answer.busy:
                 return
         log.warning("the database stays busy: %s %s is put off", scope["method"], scope["path"])
@@ -63,9 +74,13 @@ class Again:
         request.rewind()
         try:
             await self._app({**scope}, request.hear, answer.say)  # where it went is noted in it
-        except (SQLAlchemyError, PostgresError):  # raised on, after the answer, for a server's log
+        except OperationalError as fault:  # raised on, after the answer, for a server's log
+            answer.busy = answer.held and isinstance(fault.orig, sqlite3.OperationalError)
             if not answer.busy:
                 raise
+        finally:
+            if not answer.busy:
+                await answer.pass_on()
         return answer
 
 
@@ -89,21 +104,21 @@ class _Request:
 
 
 class _Answer:
-    """Passes an answer on as it comes, but for one that says that the database is busy."""
+    """Passes an answer on as it comes, but for one of status 503, which is held for the moment."""
 
     def __init__(self, send: Send) -> None:
-        self._send = send
+        self.send = send
         self._held: list[Message] = []
-        self.busy = False
+        self.held = self.busy = False
 
     async def say(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.busy = message["status"] == BUSY
-        if self.busy:
+            self.held = message["status"] == UNAVAILABLE
+        if self.held:
             self._held.append(message)
         else:
-            await self._send(message)
+            await self.send(message)
 
     async def pass_on(self) -> None:
         for message in self._held:
-            await self._send(message)
+            await self.send(message)

@@ -22,22 +22,31 @@ from flows.hub.prefect_again import PAUSES, Again
 class Database:
     """Is busy as often as the test says; `asked` holds each body that came."""
 
-    def __init__(self, busy: int, why: str = "database is locked") -> None:
-        self.busy, self.why, self.asked = busy, why, list[bytes]()
+    def __init__(
+        self,
+        busy: int,
+        why: str = "database is locked",
+        kind: type[Exception] = sqlite3.OperationalError,
+    ) -> None:
+        self.busy, self.why, self.asked = busy, kind(why), list[bytes]()
         self.waited = list[float]()
+        self.now = self.takes = 0.0
         api = Starlette(
             routes=[Route("/kept", self.write, methods=["POST"]), Route("/pieces", self.pieces)],
             exception_handlers={Exception: self.unavailable},
         )
+        api.add_route("/ready", self.ready)
         app = Starlette(routes=[Mount("/api", api)])  # as Prefect's, which notes it in the scope
         self.line = httpx.AsyncClient(
-            transport=httpx.ASGITransport(Again(app, self.wait)), base_url="http://hub"
+            transport=httpx.ASGITransport(Again(app, self.wait, lambda: self.now)),
+            base_url="http://hub",
         )
 
     async def write(self, request: Request) -> Response:
         self.asked.append(await request.body())
+        self.now += self.takes
         if len(self.asked) <= self.busy:
-            raise OperationalError("INSERT", {}, sqlite3.OperationalError(self.why))
+            raise OperationalError("INSERT", {}, self.why)
         return JSONResponse({"kept": len(self.asked)}, 201)
 
     async def pieces(self, _: Request) -> Response:
@@ -46,6 +55,9 @@ class Database:
                 yield piece
 
         return StreamingResponse(each())
+
+    async def ready(self, _: Request) -> Response:
+        return JSONResponse({}, 503)
 
     async def unavailable(self, _: Request, failure: Exception) -> Response:
         locked = "locked" in str(failure)
@@ -80,6 +92,26 @@ def test_a_database_that_stays_busy_is_left_to_the_client(caplog: pytest.LogCapt
     assert (answer.status_code, answer.json()) == (503, {"exception_message": "not now"})
     assert len(database.asked) == len(PAUSES) + 1
     assert "the database stays busy: POST /api/kept is put off" in caplog.text
+
+
+def test_a_database_that_somebody_holds_for_minutes_is_asked_once() -> None:
+    database = Database(busy=100)
+    database.takes = 60.0
+    assert database.post(b"body").status_code == 503
+    assert (database.asked, database.waited) == ([b"body"], [])
+
+
+def test_another_database_that_is_away_is_not_asked_again_and_nobody_waits() -> None:
+    database = Database(busy=1, kind=ConnectionError)
+    with pytest.raises(OperationalError):
+        database.post(b"body")
+    assert (database.asked, database.waited) == ([b"body"], [])
+
+
+def test_an_answer_of_its_own_that_it_is_not_ready_passes_at_once() -> None:
+    database = Database(busy=0)
+    assert asyncio.run(database.line.get("/api/ready")).status_code == 503
+    assert database.waited == []
 
 
 def test_what_is_broken_is_not_asked_again() -> None:
