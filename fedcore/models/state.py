@@ -51,8 +51,11 @@ def _overwrite(tensor: torch.Tensor, array: Array) -> None:
 
 def as_array(tensor: torch.Tensor) -> Array:
     """A copy in C order on the processor; a GPU brings what it has into that order itself."""
-    found: Array = tensor.detach().contiguous().cpu().numpy()
-    return np.array(found, order="C", copy=True) if tensor.is_cpu else found
+    found = tensor.detach()
+    if found.is_cpu:
+        return np.array(found.numpy(), order="C", copy=True)
+    there: Array = found.contiguous().cpu().numpy()
+    return there
 
 
 def as_tensor(array: Array) -> torch.Tensor:

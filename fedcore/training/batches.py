@@ -73,9 +73,19 @@ class Feed:
         if pixels.is_floating_point():
             return pixels, labels
         if draw.mirrored is not None:
-            chosen = sent(torch.from_numpy(draw.mirrored), self._device).view(-1, 1, 1, 1)
-            pixels = torch.where(chosen, pixels.flip(-1), pixels)
+            pixels = _mirrored(pixels, torch.from_numpy(draw.mirrored), self._device)
         return self._normalise.bytes(pixels, self._layout), labels
+
+
+def _mirrored(pixels: torch.Tensor, chosen: torch.Tensor, device: str) -> torch.Tensor:
+    """The batch with the chosen images mirrored, on a processor in its place.
+
+    A GPU would have to be waited for to know which are chosen, and mirrors all of them sooner.
+    """
+    if device == "cpu":
+        pixels[chosen] = pixels[chosen].flip(-1)
+        return pixels
+    return torch.where(sent(chosen, device).view(-1, 1, 1, 1), pixels.flip(-1), pixels)
 
 
 def constants_for(images: ImageSet, plan: TrainPlan) -> Normalisation:
