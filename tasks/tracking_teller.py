@@ -75,11 +75,10 @@ class Teller:
         if told is None or heard is None or told.closed:
             return line
         try:
-            told.write(wish)
-            told.flush()
-            line = heard.readline()
-            patience = DYING
-        except BrokenPipeError:
+            with contextlib.suppress(BrokenPipeError):
+                told.write(wish)
+                told.flush()
+                line = heard.readline()
             patience = DYING
         finally:
             if not line:
